@@ -1,0 +1,1 @@
+"""The Python Dubbo for Kubernetes."""

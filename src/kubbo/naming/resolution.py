@@ -1,0 +1,71 @@
+"""The four things a resolver may say, and the seam of every resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from kubbo.model import Endpoint, Step
+
+__all__ = ["Absent", "Failed", "Members", "Pending", "Publish", "Resolution", "Resolver"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Nothing is known yet. Every resolver starts here; a call waits within its deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The endpoints that may be called now; never empty.
+
+    `excluded` are known endpoints that may not be called (not ready, or terminating while
+    others are ready). `stale_since` is the loop time at which the source was lost, None
+    while it is healthy. `steps` is the funnel so far.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    excluded: tuple[Endpoint, ...] = ()
+    stale_since: float | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A healthy source says that there is no provider; `reason` says why and what to do next."""
+
+    reason: str
+    excluded: tuple[Endpoint, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The source cannot answer, and there is no last answer to keep.
+
+    The text of `error` is one paragraph for a person: what failed, where, what to do next.
+    """
+
+    error: Exception
+    steps: tuple[Step, ...] = ()
+
+
+Resolution: TypeAlias = Pending | Members | Absent | Failed
+
+Publish: TypeAlias = Callable[[Resolution], None]
+"""Takes each resolution as it is found. It never blocks and never raises."""
+
+
+class Resolver(Protocol):
+    """Finds the providers of one target.
+
+    `watch` runs until it is cancelled and publishes every change, whole snapshots only. Its
+    caller owns the task; when `watch` returns or raises, everything it opened is closed.
+    A returning `watch` has said its last word (static addresses); one that raises has a bug.
+    """
+
+    async def watch(self, publish: Publish, /) -> None:
+        """Publish resolutions until cancelled."""
+        ...
