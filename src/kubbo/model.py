@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from kubbo.errors import TargetError
 
@@ -20,7 +20,9 @@ __all__ = [
     "Kind",
     "Result",
     "ServiceKey",
+    "Signature",
     "Step",
+    "Type",
     "Value",
 ]
 
@@ -137,29 +139,66 @@ class Kind(Enum):
     BIDI_STREAM = "bidi_stream"
 
 
+class Type(Protocol):
+    """A Java type: `name` as Java writes it (`int[]`), `descriptor` as the JVM does (`[I`)."""
+
+    @property
+    def name(self) -> str:
+        """Like `java.lang.String` or `int[]`."""
+        ...
+
+    @property
+    def descriptor(self) -> str:
+        """Like `Ljava/lang/String;` or `[I`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signature:
+    """One Java method: its name and types. Made once a method, so it is compared by identity."""
+
+    name: str
+    parameters: tuple[Type, ...] = ()
+    returns: Type | None = None
+
+    @property
+    def types(self) -> str:
+        """The parameter descriptor as the JVM writes it, like `Ljava/lang/String;I`."""
+        return "".join(parameter.descriptor for parameter in self.parameters)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(parameter.name for parameter in self.parameters)})"
+
+
 @dataclass(slots=True)
 class Invocation:
     """One call on its way through filters, policy and connection; mutable, never shared.
 
-    `method` is Java's name. `types` is the parameter descriptor as the JVM writes it
-    (`Ljava/lang/String;I`).
+    `deadline` is shared by every attempt, queue and hop. `idempotent` allows a retry of what
+    may have run already.
     """
 
     service: ServiceKey
-    method: str
+    signature: Signature
     arguments: Sequence[Value]
     deadline: Deadline
-    types: str = ""
     kind: Kind = Kind.UNARY
+    idempotent: bool = False
     attachments: dict[str, Value] = field(default_factory=dict[str, Value])
     requests: AsyncIterator[Value] | None = None
+
+    @property
+    def method(self) -> str:
+        """Java's name of the method."""
+        return self.signature.name
 
 
 @dataclass(slots=True)
 class Result:
-    """The answer to an invocation."""
+    """The answer to an invocation; `endpoint` gave it, None at the provider itself."""
 
     value: Value = None
+    endpoint: Endpoint | None = None
     responses: AsyncIterator[Value] | None = None
     attachments: dict[str, Value] = field(default_factory=dict[str, Value])
 
