@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -39,7 +40,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
-    "fuzz", max_examples=20_000, print_blob=True, deadline=None, suppress_health_check=[*HealthCheck]
+    "fuzz",
+    max_examples=20_000,
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=[*HealthCheck],
 )
 settings.load_profile("repeatable")
 
@@ -52,7 +57,7 @@ LEFT_OUT = pytest.StashKey[list[str]]()
 
 def inside_namespace() -> bool:
     """Whether this process runs in the network namespace that tests/in-namespace made."""
-    return os.environ.get(NAMESPACE_VARIABLE) == os.readlink("/proc/self/ns/net")
+    return os.environ.get(NAMESPACE_VARIABLE) == str(Path("/proc/self/ns/net").readlink())
 
 
 def needs_root(item: pytest.Item) -> str:
@@ -107,7 +112,7 @@ UNHEARD = pytest.StashKey[list[str]]()
 
 @pytest.fixture(autouse=True)
 def _leak_check(request: pytest.FixtureRequest) -> None:
-    if asyncio.iscoroutinefunction(getattr(request.node, "obj", None)):
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
         request.getfixturevalue("_no_task_left")
 
 
