@@ -98,8 +98,15 @@ class ControlPlane:
     # Outages
 
     def start(self, part: PartName, *flags: str) -> None:
-        """Start a part that was killed or stopped, with its old data; returns when it is ready."""
+        """Start a part that was killed or stopped, with its old data; returns when it is ready.
+
+        With the API server its own clients start anew (the controllers, CoreDNS): they back off
+        for up to a minute after some outages, and a test would only wait for that.
+        """
         self.processes.start(part, *flags)
+        if part == "kube-apiserver":
+            for client in ("kube-controller-manager", "coredns"):
+                self.processes.restart_running(client)
 
     def kill(self, part: PartName) -> None:
         """End a part as a crash does (SIGKILL)."""

@@ -115,6 +115,13 @@ class Processes:
             part.process.wait()
             part.process = None
 
+    def restart_running(self, name: str) -> None:
+        """Kill and start a part, if it is one that runs."""
+        part = self._parts.get(name)
+        if part is not None and part.process is not None:
+            self.end(name, signal.SIGKILL)
+            self.start(name)
+
     def revive(self) -> None:
         """Start what a failed test left ended.
 

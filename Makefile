@@ -1,0 +1,96 @@
+# What a person types. `make` alone lists it.
+#
+# Everything is installed into .venv of this checkout and into the user's cache
+# (~/.cache/kubbo); `make test` runs as root inside a network namespace of its own.
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# Behind pytest or the benchmark: make test ARGS="-k reflector -x"
+ARGS ?=
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+ROOT := $(filter 0,$(shell id -u))
+JAVA_PEER := $(wildcard tests/interop/java/build.sh)
+
+.NOTPARALLEL:
+.PHONY: help setup check test test-quick may-test testbed java-peer demo bench fuzz clean
+
+help:
+	@echo "make demo        a consumer, three providers and an embedded cluster, in two minutes"
+	@echo "make test        everything, against real peers, as root (NO_ROOT=1: what needs no root)"
+	@echo "make test-quick  unit and property tests"
+	@echo "make check       format, lint, types, import layers"
+	@echo "make bench       against grpcio and grpclib"
+	@echo "make fuzz        the property tests with new examples"
+	@echo "make setup       only install the development tools into $(VENV)"
+	@echo "make testbed     only build etcd, Kubernetes and CoreDNS"
+	@echo "make clean       remove what all this has put into the checkout"
+
+# --- installation: once, and again when pyproject.toml changes --------------------------------
+
+setup: $(VENV)/.dev
+
+$(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/venv $*
+
+$(VENV)/.runtime: pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/venv runtime
+
+testbed:
+	@.ci/need openssl openssl
+	@tests/testbed/build.sh >/dev/null
+
+java-peer:
+ifneq ($(JAVA_PEER),)
+	@$(JAVA_PEER)
+endif
+
+# --- checks -----------------------------------------------------------------------------------
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+# --- tests ------------------------------------------------------------------------------------
+
+ifneq ($(ROOT),)
+INSIDE := tests/in-namespace
+endif
+
+test: may-test check testbed java-peer
+	$(INSIDE) $(BIN)/pytest $(ARGS)
+
+# Before anything is built, not after.
+may-test:
+ifneq ($(ROOT),)
+	@.ci/need ip iproute2
+	@$(INSIDE) true
+else ifneq ($(NO_ROOT),1)
+	@echo "make test needs root (network namespaces, addresses on lo): run it as root," \
+	  "or run what needs no root with: make test NO_ROOT=1" >&2; exit 1
+endif
+
+test-quick: $(VENV)/.dev
+	$(BIN)/pytest tests/unit tests/property $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0 $(ARGS)
+
+# --- to look at -------------------------------------------------------------------------------
+
+demo: $(VENV)/.runtime
+	@$(BIN)/kubbo demo $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf tests/interop/java/target
+	find . -name __pycache__ -type d -exec rm -rf {} +
