@@ -1,1 +1,1 @@
-""""""
+"""Interfaces, the consumer that calls them and the provider that serves them."""

@@ -1,1 +1,1 @@
-""""""
+"""The asyncio side: sessions driven over sockets."""

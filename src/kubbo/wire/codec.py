@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kubbo.model import Invocation, Result, ServiceKey, Signature, Value
+    from kubbo.wire.hessian2 import TypeRegistry
 
 __all__ = ["Codec", "ReceivedCall", "Services"]
 
@@ -24,6 +25,7 @@ class ReceivedCall:
 
     service: ServiceKey
     signature: Signature
+    registry: TypeRegistry
     arguments: Sequence[Value]
     timeout: float | None = None
     attachments: dict[str, Value] = field(default_factory=dict[str, "Value"])
@@ -32,8 +34,12 @@ class ReceivedCall:
 class Services(Protocol):
     """Where a codec finds what a request calls."""
 
-    def find(self, interface: str, version: str, method: str, types: str) -> Signature:
-        """The method that a request names; `types` is the JVM's descriptor of its parameters.
+    def find(
+        self, interface: str, version: str, method: str, types: str
+    ) -> tuple[Signature, TypeRegistry]:
+        """The method that a request names, and the classes that its interface may bring.
+
+        `types` is the JVM's descriptor of its parameters.
 
         The group is not asked: one interface in one version has one signature, whoever serves it.
 

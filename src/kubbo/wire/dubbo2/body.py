@@ -52,6 +52,8 @@ _OWN_ATTACHMENTS: Final = frozenset({"path", "interface", "version", "group", "t
 """Written by the codec itself: nothing that a user passes may contradict the call."""
 
 _KINDS: Final = tuple(encode(kind) for kind in range(6))
+_TIMEOUT: Final = encode("timeout")
+_NO_TYPES: Final = TypeRegistry()
 _MAP: Final = b"H"
 _END: Final = b"Z"
 _ATTACHED_VERSION: Final = encode("dubbo") + encode(DUBBO_VERSION)
@@ -86,11 +88,15 @@ class _Prepared:
 
 
 class Dubbo2Codec:
-    """The `Codec` of dubbo2. `registry` holds the classes that may be built from the wire."""
+    """The `Codec` of dubbo2.
+
+    `registry` holds the classes that a consumer has built from answers; a provider's come
+    with the service that is called.
+    """
 
     def __init__(
         self,
-        registry: TypeRegistry,
+        registry: TypeRegistry = _NO_TYPES,
         *,
         limits: Limits | None = None,
         application: str = "",
@@ -154,20 +160,23 @@ class Dubbo2Codec:
 
     def decode_request(self, payload: bytes, services: Services) -> ReceivedCall:
         """See `Codec.decode_request`."""
-        reader = Reader(payload, self.registry, self._limits)
+        reader = Reader(payload, _NO_TYPES, self._limits)
         _read_text(reader, "dubbo version")
         path = _read_text(reader, "path")
         version = _read_text(reader, "service version")
         method = _read_text(reader, "method")
         types = _read_text(reader, "parameter types")
         version = "" if version == NO_VERSION else version
-        signature = services.find(path, version, method, types)
+        signature, registry = services.find(path, version, method, types)
         if len(signature.parameters) != _count_parameters(types):
             raise RpcError(
                 Code.INVALID_ARGUMENT,
                 f"{signature} was called with the parameters {types[:200]!r}",
                 progress=Progress.NOT_SENT,
             )
+        # Only strings so far: no class was defined, nothing can be referred to, and so the
+        # rest may be read by the rules of the interface that was found.
+        reader = Reader(payload, registry, self._limits, reader.offset)
         arguments = [
             reader.read(_java_type(parameter), path=f"argument {index + 1}")
             for index, parameter in enumerate(signature.parameters)
@@ -177,6 +186,7 @@ class Dubbo2Codec:
         return ReceivedCall(
             ServiceKey(path, group if isinstance(group, str) else "", version),
             signature,
+            registry,
             arguments,
             _timeout(attachments.get("timeout")),
             attachments,
@@ -186,7 +196,7 @@ class Dubbo2Codec:
         self, call: ReceivedCall, value: Value, attachments: Mapping[str, Value]
     ) -> bytes:
         """See `Codec.encode_result`."""
-        writer = Writer(self.registry)
+        writer = Writer(call.registry)
         returns = call.signature.returns
         if value is None:
             writer.write_raw(_KINDS[NULL_ATTACHED])
@@ -199,14 +209,10 @@ class Dubbo2Codec:
         self, call: ReceivedCall, error: Exception, attachments: Mapping[str, Value]
     ) -> bytes:
         """See `Codec.encode_exception`."""
-        del call
-        writer = Writer(self.registry)
+        writer = Writer(call.registry)
         writer.write_raw(_KINDS[EXCEPTION_ATTACHED])
         writer.write(from_exception(error), path="exception")
         return _finish(writer, attachments)
-
-
-_TIMEOUT: Final = encode("timeout")
 
 
 def _finish(writer: Writer, attachments: Mapping[str, Value]) -> bytes:

@@ -104,6 +104,7 @@ class Dubbo2Session:
         self._part_bytes = 0
         self._need = 1
         self._last_received = now
+        self._busy_since = now
         self._asked_at: float | None = None
         self._closed = False
 
@@ -246,9 +247,9 @@ class Dubbo2Session:
 
     def start_call(self, head: CallHead, now: float) -> int:
         """See `Session.start_call`."""
-        del now
-        call = self._next_id
-        self._next_id = (call + 1) & 0xFFFF_FFFF_FFFF_FFFF
+        if not self._open:
+            self._busy_since = now
+        call = self._take_id()
         (self._oneway if head.oneway else self._open).add(call)
         return call
 
@@ -311,8 +312,9 @@ class Dubbo2Session:
             return None
         if self._asked_at is not None:
             return self._asked_at + PATIENCE
-        busy = self._open and not self._provider
-        return self._last_received + (BUSY_HEARTBEAT if busy else IDLE_HEARTBEAT)
+        if self._open and not self._provider:
+            return max(self._last_received, self._busy_since) + BUSY_HEARTBEAT
+        return self._last_received + IDLE_HEARTBEAT
 
     def handle_timer(self, now: float) -> list[Event]:
         """See `Session.handle_timer`."""

@@ -1,0 +1,150 @@
+"""The members of one target, kept up with its resolver and with their connections.
+
+Runs at update rate only: whenever the resolver publishes or a connection comes or goes, the
+pool is made anew and swapped in by one assignment. Calls in flight keep what they began with.
+
+The pool holds the members that are connected and not draining; where there is none, the
+draining ones; where there is none of those either, all of them, so that a call dials (and
+says why it cannot). A provider that left the view keeps its connection until its calls
+have been answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kubbo.cluster.member import Member, Pool
+from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
+from kubbo.model import Step
+from kubbo.naming.resolution import Absent, Failed, Members, Pending
+from kubbo.transport.dialer import State
+
+if TYPE_CHECKING:
+    from kubbo.cluster.balancers import LoadBalance
+    from kubbo.model import Deadline, Endpoint
+    from kubbo.naming.resolution import Resolution, Resolver
+    from kubbo.transport.dialer import Dialers
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """Watches `resolver` from `start` to `aclose`. `target` is its name in messages."""
+
+    def __init__(
+        self, target: str, resolver: Resolver, dialers: Dialers, balance: LoadBalance
+    ) -> None:
+        self.target = target
+        self.resolution: Resolution = Pending()
+        self._resolver = resolver
+        self._dialers = dialers
+        self._balance = balance
+        self._members: dict[tuple[str, int], Member] = {}
+        self._pool: Pool | None = None
+        self._known: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch, in a task that `aclose` ends."""
+        self._task = asyncio.get_running_loop().create_task(
+            self._watch(), name=f"kubbo watch {self.target}"
+        )
+
+    async def _watch(self) -> None:
+        try:
+            await self._resolver.watch(self.publish)
+        except KubboError as error:
+            self.publish(Failed(error))
+
+    def pool(self) -> Pool | None:
+        """What to choose from now, None while nothing is known or nobody is there."""
+        return self._pool
+
+    async def wait_pool(self, deadline: Deadline) -> Pool:
+        """The pool, as soon as the resolver has said something. Safe to cancel.
+
+        Raises:
+            DeadlineExceeded: it said nothing in time.
+            NoProvider: it says that there is no provider, or cannot say.
+        """
+        if self._pool is not None:
+            return self._pool
+        if isinstance(self.resolution, Pending):
+            if self._known is None:
+                self._known = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout_at(deadline.at):
+                    await asyncio.shield(self._known)
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"{self.target} was not resolved in time", progress=Progress.NOT_SENT
+                ) from None
+        if self._pool is None:
+            raise self.no_provider()
+        return self._pool
+
+    def no_provider(self) -> NoProvider:
+        """Why there is nothing to choose from."""
+        match self.resolution:
+            case Absent(reason, _, steps):
+                return NoProvider(f"no provider for {self.target}: {reason}", funnel=steps)
+            case Failed(error, steps):
+                return NoProvider(f"cannot resolve {self.target}: {error}", funnel=steps)
+            case Members(_, _, _, steps):
+                funnel = (*steps, Step("connection", 0))
+                return NoProvider(f"no provider of {self.target} is reachable", funnel=funnel)
+            case Pending():
+                return NoProvider(f"{self.target} is not resolved yet")
+
+    def publish(self, resolution: Resolution) -> None:
+        """Take what the resolver found; see `Publish`."""
+        self.resolution = resolution
+        endpoints = resolution.endpoints if isinstance(resolution, Members) else ()
+        self._adopt(endpoints)
+        if not isinstance(resolution, Pending) and self._known is not None:
+            if not self._known.done():
+                self._known.set_result(None)
+            self._known = None
+
+    def _adopt(self, endpoints: tuple[Endpoint, ...]) -> None:
+        old = self._members
+        self._members = {}
+        for endpoint in endpoints:
+            member = old.pop(endpoint.key, None)
+            if member is None:
+                member = Member(endpoint, self._dialers.acquire(endpoint))
+                member.dialer.subscribers.add(self.rebind)
+            else:
+                member.endpoint = endpoint
+            self._members[endpoint.key] = member
+        for member in old.values():
+            self._drop(member)
+        self.rebind()
+
+    def _drop(self, member: Member) -> None:
+        member.dialer.subscribers.discard(self.rebind)
+        self._dialers.release(member.dialer)
+
+    def rebind(self) -> None:
+        """Make the pool anew from the members and the states of their connections."""
+        by_state: dict[State, list[Member]] = {}
+        for member in self._members.values():
+            by_state.setdefault(member.dialer.state, []).append(member)
+        chosen = by_state.get(State.READY) or by_state.get(State.DRAINING) or self._members.values()
+        if not chosen:
+            self._pool = None
+            return
+        pool = Pool(tuple(chosen))
+        pool.picker = self._balance.bind(pool)
+        self._pool = pool
+
+    async def aclose(self) -> None:
+        """End the watch and give the connections back."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for member in self._members.values():
+            self._drop(member)
+        self._members = {}
+        self._pool = None

@@ -1,0 +1,249 @@
+"""The consumer: one channel an application, many references.
+
+A channel owns what references share: the connections (one an address, whatever interfaces
+are called over it), the directories (one a target), the client of the API server. All of
+it belongs to the event loop in which the channel was entered, and ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from kubbo.cluster.balancers import LoadBalance, RandomBalance
+from kubbo.cluster.directory import Directory
+from kubbo.config import Options
+from kubbo.errors import UsageError
+from kubbo.model import ServiceKey, Signature
+from kubbo.naming import MappedResolver, NamingContext, open_resolver, parse_target
+from kubbo.rpc.reference import Reference, make_stub
+from kubbo.rpc.service import read_interface
+from kubbo.transport.deadlines import Deadlines
+from kubbo.transport.dialer import Dialers
+from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role
+from kubbo.wire.dubbo2.session import MAX_PAYLOAD_BYTES
+from kubbo.wire.hessian2 import Limits, TypeRegistry
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kubbo.model import Result, Value
+    from kubbo.naming import Resolver
+    from kubbo.rpc.filters import Filter
+
+__all__ = ["Channel", "GenericReference"]
+
+T = TypeVar("T")
+
+
+class Channel:
+    """Refers to remote interfaces. Use it by `async with`.
+
+    Args:
+        timeout: seconds a call may take over all its attempts, where nothing more special
+            is set; 1 by default.
+        retries: further attempts of a call, where they are safe; 2 by default.
+        attachments: sent with every call.
+        application: this application's name, which providers are told.
+        naming: where targets are looked up: kubeconfig, context, namespace.
+        filters: surround every call, the first one outermost.
+        balance: chooses the member for an attempt; by weight at random by default.
+        tls: for connections to providers; plain text without it.
+        max_payload_bytes: the largest message, both ways.
+        limits: on what an answer may hold.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+        attachments: Mapping[str, Value] | None = None,
+        application: str = "",
+        naming: NamingContext | None = None,
+        filters: Sequence[Filter] = (),
+        balance: LoadBalance | None = None,
+        tls: ssl.SSLContext | None = None,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        limits: Limits | None = None,
+    ) -> None:
+        self._options = Options(timeout, retries, None, attachments or {})
+        self._application = application
+        self._naming = naming or NamingContext()
+        self._filters = tuple(filters)
+        # Load is spread by chance and nothing is kept secret by it.
+        self._rng = random.Random()  # noqa: S311
+        self._balance = balance or RandomBalance(self._rng)
+        self._tls = tls
+        self._max_payload_bytes = max_payload_bytes
+        self._limits = limits or Limits()
+        self._directories: dict[str, Directory] = {}
+        self._dialers: Dialers | None = None
+        self._deadlines: Deadlines | None = None
+
+    async def __aenter__(self) -> Self:
+        self._deadlines = Deadlines(asyncio.get_running_loop())
+        self._dialers = Dialers(self._session, self._deadlines, self._rng, tls=self._tls)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def _session(self, now: float) -> Dubbo2Session:
+        return Dubbo2Session(
+            Role.CONSUMER,
+            now=now,
+            first_id=self._rng.getrandbits(63),
+            max_payload_bytes=self._max_payload_bytes,
+        )
+
+    def refer(
+        self,
+        interface: Callable[..., T],
+        target: str | None = None,
+        *,
+        timeout: float | None = None,
+        retries: int | None = None,
+        attachments: Mapping[str, Value] | None = None,
+    ) -> T:
+        """An object whose methods call the providers of `interface`.
+
+        It begins to look for providers at once; a call waits for them within its deadline.
+
+        Args:
+            interface: the class that `kubbo.service` declares. (Its hint is a callable
+                because type checkers refuse a Protocol where a class is asked for.)
+            target: where its providers are, like `kubernetes:///greeter.shop:dubbo`; without
+                one it is found by the service key, as docs/naming.md says.
+            timeout: seconds over all attempts; over the channel's, under the method's.
+            retries: further attempts; likewise.
+            attachments: sent with every call, over the channel's.
+
+        Raises:
+            UsageError: the class is no interface, or the channel was not entered.
+            TargetError: the target does not follow the grammar.
+        """
+        read = read_interface(interface)
+        given = Options(timeout, retries, None, attachments or {})
+        reference = self._refer(read.key, target, read.registry, given)
+        # The stub has the methods of the interface, made from it a line ago.
+        return cast("T", make_stub(read, reference))
+
+    def generic(
+        self,
+        service: str | ServiceKey,
+        target: str | None = None,
+        *,
+        types: Sequence[type] = (),
+        timeout: float | None = None,
+        retries: int | None = None,
+        attachments: Mapping[str, Value] | None = None,
+    ) -> GenericReference:
+        """Call an interface that has no Python class; objects are records.
+
+        Args:
+            service: its service key, `group/com.example.OrderService:1.0.0`.
+            target: see `refer`.
+            types: classes marked by `kubbo.pojo` that come as themselves.
+            timeout: see `refer`.
+            retries: see `refer`.
+            attachments: see `refer`.
+
+        Raises:
+            TargetError: the service key or the target does not follow the grammar.
+            UsageError: the channel was not entered.
+        """
+        key = ServiceKey.parse(service) if isinstance(service, str) else service
+        registry = TypeRegistry(types)
+        given = Options(timeout, retries, None, attachments or {})
+        return GenericReference(self._refer(key, target, registry, given), registry)
+
+    def _refer(
+        self, key: ServiceKey, target: str | None, registry: TypeRegistry, given: Options
+    ) -> Reference:
+        return Reference(
+            key,
+            self._directory(key, target),
+            Dubbo2Codec(registry, limits=self._limits, application=self._application),
+            self._balance,
+            base=given.over(self._options),
+            filters=self._filters,
+        )
+
+    def _directory(self, key: ServiceKey, target: str | None) -> Directory:
+        if self._dialers is None:
+            raise UsageError('enter the channel first: "async with kubbo.Channel() as channel:"')
+        resolver: Resolver
+        if target is None:
+            name = str(key)
+        else:
+            parsed = parse_target(target)
+            name = str(parsed)
+        directory = self._directories.get(name)
+        if directory is None:
+            if target is None:
+                resolver = MappedResolver(key, self._naming)
+            else:
+                resolver = open_resolver(parsed, self._naming)
+            directory = Directory(name, resolver, self._dialers, self._balance)
+            self._directories[name] = directory
+            directory.start()
+        return directory
+
+    async def aclose(self) -> None:
+        """Close every watch and connection. Calls in flight fail with UNAVAILABLE."""
+        directories = list(self._directories.values())
+        self._directories.clear()
+        for directory in directories:
+            await directory.aclose()
+        if self._dialers is not None and self._deadlines is not None:
+            await self._dialers.aclose()
+            self._deadlines.close()
+            self._dialers = None
+        await self._naming.aclose()
+
+
+class GenericReference:
+    """Calls methods by their names and Java types."""
+
+    def __init__(self, reference: Reference, registry: TypeRegistry) -> None:
+        self._reference = reference
+        self._registry = registry
+        self._signatures: dict[tuple[str, tuple[str, ...]], Signature] = {}
+
+    async def call(
+        self,
+        method: str,
+        *,
+        types: Sequence[str] = (),
+        args: Sequence[Value] = (),
+        timeout: float | None = None,  # noqa: ASYNC109 - Dubbo's deadline, sent along
+        attachments: Mapping[str, Value] | None = None,
+    ) -> Value:
+        """Call Java's `method` and return its value; see `Reference.call` for the errors.
+
+        Args:
+            method: Java's name.
+            types: the parameter types in Java's notation, `["java.lang.String", "int[]"]`.
+            args: the arguments; a `kubbo.java.Record` or a dict for an object.
+            timeout: seconds, over all attempts.
+            attachments: sent with this call.
+        """
+        given = Options(timeout, None, None, attachments or {})
+        return (await self.invoke(method, types, args, given)).value
+
+    async def invoke(
+        self, method: str, types: Sequence[str], args: Sequence[Value], given: Options
+    ) -> Result:
+        """Like `call`, with the whole result: its attachments and the endpoint that answered."""
+        key = (method, tuple(types))
+        signature = self._signatures.get(key)
+        if signature is None:
+            parameters: tuple[Any, ...] = tuple(self._registry.parse(name) for name in types)
+            signature = self._signatures[key] = Signature(method, parameters)
+        return await self._reference.call(signature, args, given)

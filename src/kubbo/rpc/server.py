@@ -1,0 +1,563 @@
+"""The provider: an open port, and nothing written anywhere.
+
+A server decodes a request where it arrives, runs the method in a task of its own (a plain
+function in a worker thread) and answers. What it cannot run it answers too, with a status
+that says why: an unknown service or method, arguments that do not fit, too many calls.
+
+Its end is orderly. Told to stop (SIGTERM, or `drain`), it says READONLY to its consumers,
+goes on answering while the news spreads through the cluster, stops listening, lets the
+calls in flight end within the grace period, and closes:
+
+    SERVING --drain--> DRAINING --propagation--> FINISHING --idle or grace--> CLOSED
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import logging
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from kubbo.errors import Code, DecodeError, EncodeError, Progress, RpcError, UsageError
+from kubbo.model import Deadline, Invocation, Result, ServiceKey, Signature
+from kubbo.rpc.context import CURRENT, CallContext
+from kubbo.rpc.filters import compose
+from kubbo.rpc.service import Interface, Method, read_interface
+from kubbo.transport.deadlines import Deadlines, Slot
+from kubbo.transport.link import Link
+from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role
+from kubbo.wire.dubbo2.session import MAX_PAYLOAD_BYTES
+from kubbo.wire.hessian2 import Limits, TypeRegistry
+from kubbo.wire.session import CallStarted, MessageReceived, Status
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from kubbo.rpc.filters import Filter
+    from kubbo.wire.codec import ReceivedCall
+    from kubbo.wire.session import Event
+
+__all__ = ["Server", "ServerState"]
+
+DEFAULT_PORT: Final = 20880
+"""Dubbo's own."""
+
+MAX_CONNECTIONS: Final = 1_024
+"""A consumer needs one; beyond this the file descriptors of a usual container run short."""
+
+MAX_CALLS: Final = 10_000
+"""Calls in progress. A call costs a few KiB, so this is some tens of MiB of waiting."""
+
+THREADS: Final = 64
+"""Workers for methods that are plain functions; they mostly wait for something else."""
+
+PROPAGATION: Final = 5.0
+"""Seconds until every consumer of a cluster has heard that an endpoint is going away."""
+
+GRACE: Final = 20.0
+"""Seconds for calls in flight after that; together below Kubernetes' 30 until SIGKILL."""
+
+_log = logging.getLogger("kubbo.server")
+
+
+class ServerState(Enum):
+    """See the head of the module."""
+
+    NEW = "new"
+    SERVING = "serving"
+    DRAINING = "draining"
+    FINISHING = "finishing"
+    CLOSED = "closed"
+
+
+class _Export:
+    """One implementation of one interface: Java's methods, and what to run for them."""
+
+    def __init__(self, interface: Interface, implementation: object) -> None:
+        self.interface = interface
+        self.by_name: dict[str, list[tuple[Method, Callable[..., Any]]]] = {}
+        self.by_signature: dict[Signature, tuple[Callable[..., Any], bool]] = {}
+        missing: list[str] = []
+        for each in interface.methods.values():
+            function = getattr(implementation, each.name, None)
+            if not callable(function):
+                missing.append(each.name)
+                continue
+            self.by_name.setdefault(each.signature.name, []).append((each, function))
+            self.by_signature[each.signature] = (function, inspect.iscoroutinefunction(function))
+        if missing:
+            raise UsageError(
+                f"{type(implementation).__name__} does not implement {interface.key}: "
+                f"it has no {', '.join(missing)}"
+            )
+
+
+class Server:
+    """Serves exported objects on one port. Use it by `async with`.
+
+    Args:
+        port: to listen on; 0 takes a free one, see `port` after `start`.
+        host: to listen on; every address of the machine by default, as pods need it.
+        threads: workers for methods that are plain functions.
+        max_calls: calls in progress, above which "overloaded" is answered at once.
+        propagation: seconds to keep answering after the order to stop.
+        grace: seconds for the calls that are in flight after that.
+        filters: surround every call, the first one outermost.
+        tls: to serve TLS instead of plain text.
+        max_payload_bytes: the largest message, both ways.
+        limits: on what a request may hold.
+    """
+
+    def __init__(
+        self,
+        port: int = DEFAULT_PORT,
+        *,
+        host: str | None = None,
+        threads: int = THREADS,
+        max_calls: int = MAX_CALLS,
+        max_connections: int = MAX_CONNECTIONS,
+        propagation: float = PROPAGATION,
+        grace: float = GRACE,
+        filters: Sequence[Filter] = (),
+        tls: ssl.SSLContext | None = None,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        limits: Limits | None = None,
+    ) -> None:
+        self.state = ServerState.NEW
+        self.cut_off = 0
+        self._port = port
+        self._host = host if host is not None or port else "0.0.0.0"  # noqa: S104 - a pod's port
+        self._threads = threads
+        self._max_calls = max_calls
+        self._max_connections = max_connections
+        self._propagation = propagation
+        self._grace = grace
+        self._filters = tuple(filters)
+        self._tls = tls
+        self._max_payload_bytes = max_payload_bytes
+        self._limits = limits or Limits()
+        self._exports: dict[ServiceKey, _Export] = {}
+        self._codec = Dubbo2Codec(limits=self._limits)
+        self._handler = compose(self._filters, self._run_method)
+        self._connections: set[_ProviderConnection] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._listener: asyncio.Server | None = None
+        self._deadlines: Deadlines | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._stop: asyncio.Event | None = None
+        self._hurry: asyncio.Event | None = None
+
+    async def __aenter__(self) -> Self:
+        self._deadlines = Deadlines(asyncio.get_running_loop())
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    # -- what is served
+
+    def export(self, implementation: object, interface: type | None = None) -> None:
+        """Serve an object; calls reach it from `start` on.
+
+        Its interface is the class that `kubbo.service` decorates: its own, one that it
+        inherits from, or `interface`. A method may be `async def`, or a plain `def`, which
+        runs in a worker thread.
+
+        Raises:
+            UsageError: there is no interface, it lacks methods, or its key is taken.
+        """
+        read = read_interface(interface or type(implementation))
+        if read.key in self._exports:
+            raise UsageError(f"{read.key} is exported already; another group or version can be")
+        self._exports[read.key] = _Export(read, implementation)
+
+    @property
+    def services(self) -> tuple[ServiceKey, ...]:
+        """The service keys that are exported."""
+        return tuple(self._exports)
+
+    def find(
+        self, interface: str, version: str, method: str, types: str
+    ) -> tuple[Signature, TypeRegistry]:
+        """See `Services`."""
+        if method == "$echo":
+            return _ECHO, _NO_TYPES
+        export = next(
+            (
+                export
+                for key, export in self._exports.items()
+                if key.interface == interface and key.version == version
+            ),
+            None,
+        )
+        if export is None:
+            raise self._not_exported(ServiceKey(interface, "", version))
+        candidates = export.by_name.get(method, [])
+        found = next((each for each, _ in candidates if each.signature.types == types), None)
+        if found is None and len(candidates) == 1:
+            # Other peers write int for Integer and Object for a class: the arguments tell.
+            found = candidates[0][0]
+        if found is None:
+            names = ", ".join(str(each.signature) for each in export.interface.methods.values())
+            raise RpcError(
+                Code.UNIMPLEMENTED,
+                f"{export.interface.key} has no method {method[:100]}({types[:200]}); "
+                f"it has {names[:500]}",
+                progress=Progress.NOT_SENT,
+            )
+        return found.signature, export.interface.registry
+
+    def _check_group(self, received: ReceivedCall) -> None:
+        if received.signature is not _ECHO and received.service not in self._exports:
+            raise self._not_exported(received.service)
+
+    def _not_exported(self, key: ServiceKey) -> RpcError:
+        served = ", ".join(map(str, self._exports)) or "nothing"
+        return RpcError(
+            Code.UNIMPLEMENTED,
+            f"{str(key)[:200]} is not served here; {served[:500]} is",
+            progress=Progress.NOT_SENT,
+        )
+
+    # -- life
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            UsageError: the server was not entered, or was closed.
+            OSError: the port is taken or may not be had.
+        """
+        if self._deadlines is None or self.state is not ServerState.NEW:
+            raise UsageError('enter the server first: "async with kubbo.Server() as server:"')
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            self._accept, self._host, self._port, ssl=self._tls, reuse_address=True
+        )
+        self.state = ServerState.SERVING
+        served = ", ".join(map(str, self._exports)) or "nothing yet"
+        _log.info("serving %s on port %d", served, self.port)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        if self._listener is None or not self._listener.sockets:
+            return self._port
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    async def serve_forever(self) -> None:
+        """Serve until SIGTERM or SIGINT, then end as the head of the module says.
+
+        SIGINT skips the propagation. A second signal ends at once. Safe to cancel.
+
+        Raises:
+            OSError: the port is taken or may not be had.
+        """
+        if self.state is ServerState.NEW:
+            await self.start()
+        assert self._stop is not None
+        with self._signals():
+            await self._stop.wait()
+            await self.drain()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        loop = asyncio.get_running_loop()
+        handled: list[signal.Signals] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only the main thread may take signals; elsewhere the caller has `stop`.
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.add_signal_handler(number, self._signalled, number)
+                handled.append(number)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        assert self._stop is not None
+        assert self._hurry is not None
+        if self._stop.is_set():
+            self._grace = 0.0
+            self._hurry.set()
+        elif number is signal.SIGINT:
+            self._hurry.set()
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Have `serve_forever` drain and return."""
+        if self._stop is not None:
+            self._stop.set()
+
+    async def drain(self) -> None:
+        """Tell the consumers, keep answering for the propagation, finish, stop listening.
+
+        What the grace period cuts off is counted in `cut_off` and logged. Safe to cancel:
+        `aclose` does the rest.
+        """
+        if self.state is not ServerState.SERVING:
+            return
+        assert self._hurry is not None
+        self.state = ServerState.DRAINING
+        _log.info("draining: %d calls in progress", len(self._calls))
+        for connection in self._connections:
+            connection.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._propagation):
+                await self._hurry.wait()
+        self.state = ServerState.FINISHING
+        if self._listener is not None:
+            self._listener.close()
+        await self._wait_idle()
+
+    async def _wait_idle(self) -> None:
+        if not self._calls:
+            return
+        self._idle = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                await self._idle
+        self.cut_off = len(self._calls)
+        if self.cut_off:
+            _log.warning("%d calls did not end in %g s and are cut off", self.cut_off, self._grace)
+
+    async def aclose(self) -> None:
+        """Close at once what `drain` has left: calls in progress are cancelled."""
+        self.state = ServerState.CLOSED
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._calls:
+            task.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        await asyncio.gather(*(each.aclose() for each in tuple(self._connections)))
+        if self._deadlines is not None:
+            self._deadlines.close()
+            self._deadlines = None
+        if self._executor is not None:
+            # A thread cannot be cancelled: its call was answered, its end is not waited for.
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    # -- connections and calls
+
+    def _accept(self) -> Link:
+        loop = asyncio.get_running_loop()
+        session = Dubbo2Session(
+            Role.PROVIDER, now=loop.time(), max_payload_bytes=self._max_payload_bytes
+        )
+        return Link(session, _ProviderConnection(self), loop)
+
+    def admit(self, connection: _ProviderConnection) -> bool:
+        """Take a connection in, unless there are too many."""
+        if len(self._connections) >= self._max_connections:
+            _log.warning("refused a connection: there are %d already", len(self._connections))
+            return False
+        self._connections.add(connection)
+        return True
+
+    def leave(self, connection: _ProviderConnection) -> None:
+        """Forget a connection that is lost."""
+        self._connections.discard(connection)
+
+    def receive_call(
+        self, connection: _ProviderConnection, call: int, payload: bytes, *, oneway: bool
+    ) -> None:
+        """Take a request; it is answered through `connection`, unless it is one-way."""
+        try:
+            if len(self._calls) >= self._max_calls:
+                raise RpcError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"overloaded: {self._max_calls} calls are in progress (max_calls)",
+                    progress=Progress.NOT_SENT,
+                )
+            received = self._codec.decode_request(payload, self)
+            self._check_group(received)
+        except DecodeError as error:
+            text = f"the request cannot be decoded: {error}"
+            connection.refuse(call, Status(Code.INVALID_ARGUMENT, text, refused=True))
+            return
+        except RpcError as error:
+            connection.refuse(call, Status(error.code, error.message, refused=True))
+            return
+        _start(self._serve(connection, call, received, oneway=oneway), self._calls, self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        if self._idle is not None and not self._calls and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def _serve(
+        self, connection: _ProviderConnection, call: int, received: ReceivedCall, *, oneway: bool
+    ) -> None:
+        context = CallContext(
+            received.service,
+            received.signature.name,
+            connection.peer,
+            self._deadline(received),
+            received.attachments,
+        )
+        CURRENT.set(context)
+        slot: Slot | None = None
+        task = asyncio.current_task()
+        if context.deadline is not None and self._deadlines is not None:
+            assert task is not None
+            slot = self._deadlines.add(context.deadline.at, task, partial(task.cancel, _EXPIRED))
+        try:
+            answer = await self._answer(received, context)
+        except asyncio.CancelledError as error:
+            if not oneway:
+                connection.refuse(call, self._cut_short(received, error))
+            if error.args != (_EXPIRED,):
+                raise
+            return
+        except EncodeError as error:
+            text = f"the result of {received.signature} cannot be sent: {error}"
+            answer = self._codec.encode_exception(received, RuntimeError(text), {})
+        except Exception as error:  # noqa: BLE001 - whatever a method raises is its answer
+            answer = self._codec.encode_exception(received, error, context.response_attachments)
+        finally:
+            if slot is not None:
+                slot.pop(task, None)
+        if not oneway:
+            connection.answer(call, answer)
+
+    async def _answer(self, received: ReceivedCall, context: CallContext) -> bytes:
+        loop = asyncio.get_running_loop()
+        invocation = Invocation(
+            received.service,
+            received.signature,
+            received.arguments,
+            context.deadline or Deadline(loop.time() + 24 * 3600),
+            attachments=dict(received.attachments) if self._filters else received.attachments,
+        )
+        result = await self._handler(invocation)
+        if result.attachments:
+            context.response_attachments.update(result.attachments)
+        return self._codec.encode_result(received, result.value, context.response_attachments)
+
+    async def _run_method(self, invocation: Invocation) -> Result:
+        if invocation.signature is _ECHO:
+            return Result(invocation.arguments[0])
+        export = self._exports[invocation.service]
+        function, is_async = export.by_signature[invocation.signature]
+        if is_async:
+            return Result(await function(*invocation.arguments))
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="kubbo-call")
+        run = partial(contextvars.copy_context().run, function, *invocation.arguments)
+        return Result(await asyncio.get_running_loop().run_in_executor(self._executor, run))
+
+    def _deadline(self, received: ReceivedCall) -> Deadline | None:
+        if received.timeout is None:
+            return None
+        return Deadline(asyncio.get_running_loop().time() + received.timeout)
+
+    @staticmethod
+    def _cut_short(received: ReceivedCall, error: asyncio.CancelledError) -> Status:
+        if error.args == (_EXPIRED,):
+            text = f"{received.signature} did not end within the {received.timeout} s granted"
+            return Status(Code.DEADLINE_EXCEEDED, text)
+        return Status(Code.UNAVAILABLE, f"the provider ended before {received.signature} did")
+
+
+_EXPIRED: Final = "the deadline of the call passed"
+_NO_TYPES: Final = TypeRegistry()
+_OBJECT: Final = _NO_TYPES.parse("java.lang.Object")
+_ECHO: Final = Signature("$echo", (_OBJECT,), _OBJECT)
+
+
+def _start(
+    coroutine: Coroutine[Any, Any, None],
+    tasks: set[asyncio.Task[None]],
+    ended: Callable[[asyncio.Task[None]], None],
+) -> None:
+    """Run `coroutine` in a task; where Python can, its first step at once."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        task: asyncio.Task[None] = asyncio.Task(coroutine, loop=loop, eager_start=True)
+        if task.done():
+            return
+    else:
+        task = loop.create_task(coroutine)
+    tasks.add(task)
+    task.add_done_callback(ended)
+
+
+class _ProviderConnection:
+    """A connection of a consumer to a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._link: Link | None = None
+        self._oneway = False
+
+    @property
+    def peer(self) -> str:
+        """The consumer's address."""
+        return self._link.peer if self._link is not None else ""
+
+    # -- Receiver
+
+    def link_made(self, link: Link) -> None:
+        """See `Receiver`."""
+        self._link = link
+        if not self._server.admit(self):
+            link.close("too many connections")
+        elif self._server.state is not ServerState.SERVING:
+            self.drain()
+
+    def receive_event(self, event: Event) -> None:
+        """See `Receiver`."""
+        if type(event) is CallStarted:
+            self._oneway = event.head.oneway
+        elif type(event) is MessageReceived:
+            self._server.receive_call(self, event.call, event.payload, oneway=self._oneway)
+
+    def link_lost(self, reason: str) -> None:
+        """See `Receiver`. Its calls go on: what they do may matter to more than their caller."""
+        if reason:
+            _log.warning("lost the connection of %s: %s", self.peer, reason)
+        self._server.leave(self)
+
+    # -- answers
+
+    def answer(self, call: int, payload: bytes) -> None:
+        """Send the message that answers a call."""
+        link = self._link
+        if link is None or link.closing:
+            return
+        try:
+            link.session.send_message(call, payload, end=True)
+        except EncodeError as error:
+            link.session.end_call(call, Status(Code.INTERNAL, f"the result is too large: {error}"))
+        link.flush_soon()
+
+    def refuse(self, call: int, status: Status) -> None:
+        """Answer a call with a status."""
+        if self._link is not None and not self._link.closing:
+            self._link.session.end_call(call, status)
+            self._link.flush_soon()
+
+    def drain(self) -> None:
+        """Ask the consumer for no new calls."""
+        if self._link is not None and not self._link.closing:
+            self._link.session.drain(asyncio.get_running_loop().time())
+            self._link.flush_soon()
+
+    async def aclose(self) -> None:
+        """Write what is queued and close."""
+        if self._link is not None:
+            await self._link.aclose()

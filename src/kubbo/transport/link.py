@@ -1,0 +1,211 @@
+"""One byte stream and the session that speaks on it.
+
+A link reads into the session, hands the session's events to a receiver, and writes what
+the session has to say. Writes of one turn of the event loop go out as one: a busy
+connection costs one system call a turn, however many calls it carries.
+
+When a peer breaks the protocol, the last words (an error that names the cause) are
+written and the sending side is closed, but what still arrives is read and dropped for a
+moment: closing a socket with unread bytes would reset it, and the peer would never see why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+from kubbo.wire.session import Closed
+
+if TYPE_CHECKING:
+    from kubbo.wire.session import Event, Session
+
+__all__ = ["Link", "Receiver"]
+
+LINGER: Final = 1.0
+"""Seconds in which a peer that broke the protocol may read why."""
+
+WRITE_BUFFER_BYTES: Final = 1024 * 1024
+"""Unwritten bytes above which a link is not `writable`: senders wait, requests are not read."""
+
+
+class Receiver(Protocol):
+    """Who acts on what a link receives."""
+
+    def link_made(self, link: Link) -> None:
+        """The link is up."""
+        ...
+
+    def receive_event(self, event: Event) -> None:
+        """The session found `event` in what arrived."""
+        ...
+
+    def link_lost(self, reason: str) -> None:
+        """Nothing comes or goes any more; called once. `reason` is empty for an orderly end."""
+        ...
+
+
+class Link(asyncio.Protocol):
+    """Drives one `Session` over one transport.
+
+    `peer` is its address, like `10.0.0.7:40112`; `flushes` counts writes; `writable` says
+    that the peer keeps up with reading; `lost` is done when the socket is closed.
+    """
+
+    def __init__(
+        self, session: Session, receiver: Receiver, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.session = session
+        self.peer = ""
+        self.flushes = 0
+        self.writable = True
+        self._receiver = receiver
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._flush_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable_waiters: set[asyncio.Future[None]] = set()
+        self._closing = False
+        self._reason = ""
+        self.lost: asyncio.Future[None] = loop.create_future()
+
+    # -- called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):
+            self.peer = f"{name[0]}:{name[1]}"
+        self._receiver.link_made(self)
+        self.arm()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._closing:
+            return
+        self._act(self.session.receive_data(data, self._loop.time()))
+
+    def eof_received(self) -> bool:
+        """See `asyncio.Protocol`."""
+        if not self._closing:
+            self._act(self.session.receive_eof(self._loop.time()))
+        return False
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`. A peer that does not read is not read either."""
+        self.writable = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self.writable = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._wake_writers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._closing = True
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if exc is not None and not self._reason:
+            self._reason = str(exc) or type(exc).__name__
+        self._wake_writers()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self._receiver.link_lost(self._reason)
+
+    # -- called by the owner
+
+    @property
+    def closing(self) -> bool:
+        """Nothing new can be sent."""
+        return self._closing
+
+    def flush_soon(self) -> None:
+        """Have what the session queued written in this turn of the loop."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what the session has queued."""
+        self._flush_scheduled = False
+        chunks = self.session.data_to_send()
+        if chunks and self._transport is not None and not self._transport.is_closing():
+            self.flushes += 1
+            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    async def wait_writable(self) -> None:
+        """Return when the peer has read enough, or the link is lost. Safe to cancel."""
+        while not self.writable and not self._closing:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._writable_waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._writable_waiters.discard(waiter)
+
+    def close(self, reason: str = "") -> None:
+        """Write what is queued and close; `link_lost` follows."""
+        if self._transport is None:
+            return
+        self.flush()
+        self._closing = True
+        self._reason = self._reason or reason
+        self._transport.close()
+
+    async def aclose(self) -> None:
+        """Close, and return when the socket is; a peer that does not read is cut off."""
+        self.close()
+        await asyncio.wait({self.lost}, timeout=LINGER)
+        if self._transport is not None:
+            self._transport.abort()
+            await self.lost
+
+    def arm(self) -> None:
+        """See to it that the session's timer is served; cheap when nothing changed."""
+        due = self.session.next_timer()
+        if due is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._tick)
+
+    # -- inside
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self._closing:
+            self._act(self.session.handle_timer(self._loop.time()))
+            self.arm()
+
+    def _act(self, events: list[Event]) -> None:
+        for event in events:
+            self._receiver.receive_event(event)
+            if type(event) is Closed:
+                self._end(event.reason)
+        self.flush_soon()
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        transport = self._transport
+        if transport is None or not reason:
+            return  # an orderly end: eof_received has the transport closed
+        self.flush()
+        self._closing = True
+        if transport.can_write_eof() and not transport.is_closing():
+            transport.write_eof()
+        self._timer = self._loop.call_later(LINGER, transport.close)
+
+    def _wake_writers(self) -> None:
+        for waiter in self._writable_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
