@@ -142,6 +142,8 @@ public interface EchoService {
 
     Dog echoDog(Dog value);
 
+    Shadow echoShadow(Shadow value);
+
     Point echoPoint(Point value);
 
     BigDecimal echoBigDecimal(BigDecimal value);

@@ -62,12 +62,15 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 final class Cases {
     /**
-     * @param method the typed echo method that takes it, empty where there is only echoObject.
+     * @param section the file of vectors that it belongs to.
+     * @param method the typed echo method that takes it; empty where there is only echoObject; "-"
+     *     where Dubbo's class check does not let it pass a connection.
      * @param meaning one line for a person.
      */
-    record Case(String name, String method, Object value, String meaning) {}
+    record Case(String section, String name, String method, Object value, String meaning) {}
 
     private static final Map<String, Case> ALL = new LinkedHashMap<>();
+    private static String section;
 
     private Cases() {}
 
@@ -79,8 +82,9 @@ final class Cases {
         return found;
     }
 
+    /** The names of the cases that may pass a connection. */
     static List<String> names() {
-        return new ArrayList<>(ALL.keySet());
+        return ALL.values().stream().filter(one -> !one.method().equals("-")).map(Case::name).toList();
     }
 
     static List<Case> all() {
@@ -88,7 +92,7 @@ final class Cases {
     }
 
     private static void add(String name, String method, Object value, String meaning) {
-        if (ALL.put(name, new Case(name, method, value, meaning)) != null) {
+        if (ALL.put(name, new Case(section, name, method, value, meaning)) != null) {
             throw new IllegalStateException("two cases " + name);
         }
     }
@@ -111,6 +115,7 @@ final class Cases {
     }
 
     private static void scalars() {
+        section = "scalars";
         add("null", "", null, "null");
         add("true", "echoBoolean", true, "T");
         add("false", "echoBoolean", false, "F");
@@ -132,10 +137,11 @@ final class Cases {
     }
 
     private static void strings() {
+        section = "strings";
         for (int length : new int[] {0, 1, 31, 32, 255, 256, 1023, 1024, 4095, 4096}) {
             add("string/ascii-" + length, "echoString", letters(length), "ASCII, " + length + " letters");
         }
-        for (int length : new int[] {0x7fff, 0x8000, 0x8001, 0xffff, 0x10000, 0x10001, 0x18001}) {
+        for (int length : new int[] {0x7fff, 0x8000, 0x8001, 0x10001}) {
             add("string/long-" + length, "echoString", letters(length), "around the size of a chunk");
         }
         add("string/latin", "echoString", "Grüße, señor", "two octets a letter");
@@ -150,18 +156,20 @@ final class Cases {
         add("string/high-alone", "echoString", "a\ud83dz", "a lone high surrogate passes");
         add("string/low-alone", "echoString", "a\ude00z", "a lone low surrogate passes");
         add("string/pair-reversed", "echoString", "\ude00\ud83d", "two surrogates in the wrong order");
-        add("string/pair-at-chunk-end", "echoString", "x".repeat(0x7fff) + "😀" + "y".repeat(0x8000), "a pair is not split between chunks");
-        add("string/emoji-long", "echoString", "😀".repeat(0x8001), "only pairs, more than one chunk");
+        add("string/pair-at-chunk-end", "echoString", "x".repeat(0x7fff) + "😀" + "y".repeat(8), "a pair is not split between chunks");
+        add("string/emoji-long", "echoString", "😀".repeat(0x4001), "only pairs, more than one chunk");
     }
 
     private static void binaries() {
-        for (int length : new int[] {0, 1, 15, 16, 255, 256, 1023, 1024, 4093, 4096, 8187, 8192, 20000, 70000}) {
+        section = "binaries";
+        for (int length : new int[] {0, 1, 15, 16, 255, 256, 1023, 1024, 4093, 4096, 8187, 8192, 20000}) {
             add("bytes/" + length, "echoBytes", counting(length), length + " octets counting up modulo 251");
         }
         add("bytes/all", "echoBytes", allBytes(), "every octet once");
     }
 
     private static void doubles() {
+        section = "doubles";
         double[] values = {
             0.0, 1.0, -1.0, 2.0, -128.0, -129.0, 127.0, 128.0, -32768.0, -32769.0, 32767.0, 32768.0,
             0.001, -0.001, 0.5, 1.5, 0.1, 3.14, 12.25, 65.536, 2147483.647, -2147483.648, 2147483.648,
@@ -178,6 +186,7 @@ final class Cases {
     }
 
     private static void dates() {
+        section = "dates";
         long[] values = {
             0L, 1L, -1L, 60000L, 59999L, -60000L, -60001L, 1700000000000L, 1700000040000L, 1700000000001L,
             894621091000L, 128849018820000L, 128849018880000L, -128849018880000L, -128849018940000L,
@@ -189,6 +198,7 @@ final class Cases {
     }
 
     private static void boxes() {
+        section = "boxes";
         add("short/1", "echoShort", (short) 1, "an int on the wire");
         add("short/min", "echoShort", Short.MIN_VALUE, "an int on the wire");
         add("short/max", "echoBoxedShort", Short.MAX_VALUE, "an int on the wire");
@@ -208,6 +218,7 @@ final class Cases {
     }
 
     private static void arrays() {
+        section = "arrays";
         add("array/int", "echoInts", new int[] {1, -1, 300000, Integer.MIN_VALUE}, "typed list [int");
         add("array/int-empty", "echoInts", new int[0], "typed list [int");
         add("array/int-7", "echoInts", new int[] {1, 2, 3, 4, 5, 6, 7}, "the last length of the short form");
@@ -233,6 +244,7 @@ final class Cases {
     }
 
     private static void lists() {
+        section = "lists";
         add("list/empty", "echoStringList", new ArrayList<>(), "untyped list");
         add("list/1", "echoStringList", new ArrayList<>(List.of("a")), "untyped list");
         add("list/7", "echoIntList", counted(7), "the last length of the short form");
@@ -252,7 +264,7 @@ final class Cases {
         add("list/unmodifiable", "echoStringList", Collections.unmodifiableList(new ArrayList<>(List.of("a"))), "Collections.unmodifiableList");
         add("list/linked", "echoStringList", new LinkedList<>(List.of("a", "b")), "typed java.util.LinkedList");
         add("list/sublist", "echoStringList", new ArrayList<>(List.of("a", "b", "c")).subList(1, 3), "a view");
-        add("list/deque", "", new ArrayDeque<>(List.of("a", "b")), "typed java.util.ArrayDeque");
+        add("list/deque", "-", new ArrayDeque<>(List.of("a", "b")), "typed java.util.ArrayDeque");
         add("list/linked-twice", "", new ArrayList<>(List.of(new LinkedList<>(List.of("a")), new LinkedList<>(List.of("b")))), "the second type is a type reference");
         add("set/hash", "echoStringSet", new HashSet<>(List.of("a", "b")), "typed java.util.HashSet");
         add("set/empty", "echoStringSet", new HashSet<>(), "typed java.util.HashSet");
@@ -263,6 +275,7 @@ final class Cases {
     }
 
     private static void maps() {
+        section = "maps";
         add("map/empty", "echoStringMap", new HashMap<>(), "untyped map");
         add("map/1", "echoStringMap", new HashMap<>(Map.of("a", "b")), "untyped map");
         add("map/null-value", "echoStringMap", nullValue(), "a null value");
@@ -287,6 +300,7 @@ final class Cases {
     }
 
     private static void objects() {
+        section = "objects";
         add("object/user", "", new User(1, "Ann"), "com.example.User");
         add("object/item", "echoItem", item(1), "com.example.interop.Item");
         add("object/item-nulls", "echoItem", new Item(), "fields of their default value");
@@ -294,7 +308,7 @@ final class Cases {
         add("object/everything-empty", "echoEverything", new Everything(), "all fields of their default value");
         add("object/dog", "echoDog", dog(), "inherited fields");
         add("object/dog-as-animal", "echoAnimal", dog(), "a subclass where the parent is declared");
-        add("object/shadow", "", shadow(), "a field that hides its parent's");
+        add("object/shadow", "echoShadow", shadow(), "a field that hides its parent's");
         add("object/point", "echoPoint", new Point(1, -1, "p"), "a record");
         add("object/page", "echoPage", page(), "generic, with a nested class");
         add("object/classes-17", "", seventeen(), "more than 16 class definitions: the long form of an object");
@@ -304,6 +318,7 @@ final class Cases {
     }
 
     private static void graphs() {
+        section = "graphs";
         Node self = new Node("self");
         self.next = self;
         add("graph/self", "echoNode", self, "an object that refers to itself");
@@ -348,6 +363,7 @@ final class Cases {
     }
 
     private static void exceptions() {
+        section = "exceptions";
         add("exception/runtime", "", bare(new RuntimeException("boom")), "no frames");
         add("exception/no-message", "", bare(new IllegalStateException()), "no message");
         add("exception/biz", "", bare(new BizException(7, "declared 7")), "a field of its own");
@@ -364,6 +380,7 @@ final class Cases {
     }
 
     private static void values() {
+        section = "values";
         for (String text : new String[] {"0", "1.50", "-1.50", "1E+3", "123456789012345678901234567890.123456789", "1E-10"}) {
             add("decimal/" + text, "echoBigDecimal", new BigDecimal(text), "object {value}");
         }
@@ -396,6 +413,7 @@ final class Cases {
     }
 
     private static void times() {
+        section = "times";
         add("time/local-date", "echoLocalDate", LocalDate.of(2024, 2, 29), "LocalDateHandle");
         add("time/local-date-min", "echoLocalDate", LocalDate.MIN, "a year of nine digits");
         add("time/local-time", "echoLocalTime", LocalTime.of(23, 59, 58, 123456789), "LocalTimeHandle");
@@ -564,5 +582,4 @@ final class Cases {
         error.setStackTrace(new StackTraceElement[0]);
         return error;
     }
-
 }

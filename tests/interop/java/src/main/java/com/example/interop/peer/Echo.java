@@ -10,6 +10,7 @@ import com.example.interop.Item;
 import com.example.interop.Node;
 import com.example.interop.Page;
 import com.example.interop.Point;
+import com.example.interop.Shadow;
 import com.example.interop.UnlistedException;
 import java.math.BigDecimal;
 import java.math.BigInteger;
@@ -313,6 +314,11 @@ final class Echo implements EchoService {
 
     @Override
     public Dog echoDog(Dog value) {
+        return value;
+    }
+
+    @Override
+    public Shadow echoShadow(Shadow value) {
         return value;
     }
 

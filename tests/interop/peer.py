@@ -1,0 +1,591 @@
+"""The Dubbo Java peer: start it, call it, let it call, stop it.
+
+`JavaProvider` serves the interfaces of tests/interop/java, `JavaCaller` is a Dubbo consumer that
+a test drives, `HessianLite` is Java's codec without a connection. Each is one JVM, which takes
+one to four seconds to start: share it among tests (the fixtures `java_provider`, `java_caller`)
+unless a test is about its end.
+
+All are context managers, of both kinds: `with` for a fixture that many event loops use,
+`async with` inside one test. None is bound to a loop.
+
+    async with JavaProvider() as provider, JavaCaller() as caller:
+        answer = await caller.call(
+            provider.address, "com.example.GreetService:1.0.0", "greet", {"id": 1, "name": "Ann"}
+        )
+        assert answer.value == f"Hello Ann (1) from java {provider.address}"
+
+Two of Dubbo's habits are undone here. It replaces 127.0.0.1 in the address of a provider by the
+machine's own, unless it finds no network card: it is told to ignore them all, and given a hosts
+file in which the machine's name is 127.0.0.1. And it waits ten seconds before it ends: it is
+told to wait a millisecond, which `shutdown_wait` changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import functools
+import itertools
+import json
+import socket
+import subprocess
+import tempfile
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from kubbo.model import ServiceKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = [
+    "Answer",
+    "Echo",
+    "HessianLite",
+    "JavaCaller",
+    "JavaException",
+    "JavaProvider",
+    "PeerFailed",
+    "PeerMissing",
+    "RandomValue",
+    "Verdict",
+]
+
+BUILD = Path(__file__).parent / "java" / "build.sh"
+MAIN = "com.example.interop.peer.Main"
+
+# In characters. The whole log of a peer is in `log`; a message shows no more than its end.
+SHOWN_LOG = 4000
+
+
+class PeerMissing(Exception):  # noqa: N818 - a state of the machine, not of the code
+    """Java, Maven or what Maven fetches is not there; the message says what to install."""
+
+
+class PeerFailed(Exception):  # noqa: N818 - like kubbo.errors, named after what happened
+    """A peer did not start, ended early or said what it never says; its log is in the message."""
+
+
+class JavaException(Exception):  # noqa: N818 - it stands for a Java exception
+    """What a call threw on the Java side.
+
+    Attributes:
+        class_name: like `com.example.interop.BizException`.
+        message: its message, None if it has none.
+        code: of an RpcException: 1 network, 2 timeout, 3 business, 4 forbidden, 5 serialization;
+            None for other classes.
+        fields: its own fields, in the notation of `java`.
+        java: the exception as the peer's `Describe` tells it.
+        stack: the innermost frames.
+    """
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        super().__init__(f"{answer['exception']}: {answer['message']}")
+        self.class_name: str = answer["exception"]
+        self.message: str | None = answer["message"]
+        self.code: int | None = answer.get("code")
+        self.java: dict[str, Any] = answer["java"]
+        self.fields: dict[str, Any] = self.java.get("throwable", {})
+        self.stack: list[str] = answer["stack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call returned.
+
+    `value` is plain JSON: an object is a dict with "class", octets are hex, an enum is its name,
+    a date its milliseconds; NaN and the infinities are strings. `java` keeps all types (README).
+    """
+
+    value: Any
+    class_name: str | None
+    java: Any
+    attachments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A named case that went to a provider and came back.
+
+    `same` says that the provider answered as a Java provider would; all others are descriptions.
+    `expected` differs from `sent` where hessian-lite itself loses something.
+    """
+
+    same: bool
+    method: str
+    sent: Any
+    expected: Any
+    got: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RandomValue:
+    """Octets that hessian-lite wrote, and what it reads from them."""
+
+    octets: bytes
+    java: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What hessian-lite reads from octets, and what it would write for that; or why it cannot."""
+
+    java: Any = None
+    octets: bytes = b""
+    error: str = ""
+
+
+def _end(log: str) -> str:
+    """The end of a log, without the frames of Java's stacks."""
+    lines = [line for line in log.splitlines() if not line.lstrip().startswith("at ")]
+    return "\n".join(lines)[-SHOWN_LOG:]
+
+
+@functools.cache
+def home() -> Path:
+    """The directory with the built peer; builds it if these sources never were.
+
+    Raises:
+        PeerMissing: it cannot be built.
+    """
+    built = subprocess.run([BUILD], capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        raise PeerMissing(_end(built.stderr))
+    return Path(built.stdout.strip())
+
+
+def command(mode: str, *arguments: str, properties: Mapping[str, str] | None = None) -> list[str]:
+    """The command line of one mode of the peer.
+
+    Raises:
+        PeerMissing: it cannot be built.
+    """
+    where = home()
+    settings = {
+        "user.timezone": "UTC",
+        "user.language": "en",
+        "dubbo.network.interface.ignored": ".*",
+        "dubbo.service.shutdown.wait": "1",
+        **(properties or {}),
+    }
+    return [
+        "java",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xmx512m",
+        *(f"-D{name}={value}" for name, value in settings.items()),
+        "-cp",
+        f"{where}/peer.jar:{where}/lib/*",
+        MAIN,
+        mode,
+        *arguments,
+    ]
+
+
+class _Process:
+    """One JVM: its end is the end of the context, whatever happened in between."""
+
+    def __init__(self, mode: str, *arguments: str, properties: Mapping[str, str]) -> None:
+        self._mode = mode
+        self._arguments = arguments
+        self._properties = dict(properties)
+        self._process: subprocess.Popen[str] | None = None
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._log = ""
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        """The running JVM."""
+        assert self._process is not None, "not started: use it as a context manager"
+        return self._process
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        if self._files is not None:
+            self._log = (Path(self._files.name) / "log").read_text(errors="replace")
+        return self._log
+
+    def start(self) -> dict[str, Any]:
+        """Start, and wait until it is ready; returns what its ready line says.
+
+        Raises:
+            PeerMissing: it cannot be built.
+            PeerFailed: it ended instead, for instance because its port is taken.
+        """
+        self._files = tempfile.TemporaryDirectory(prefix="kubbo-java-peer-")
+        hosts = Path(self._files.name) / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+        properties = {"jdk.net.hosts.file": str(hosts), **self._properties}
+        line = command(self._mode, *self._arguments, properties=properties)
+        with hosts.with_name("log").open("w") as log:
+            self._process = subprocess.Popen(
+                line,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="ascii",
+            )
+        ready = self.read()
+        if ready is None:
+            self._process.wait()
+            raise self.failed("did not start")
+        return ready
+
+    def read(self) -> dict[str, Any] | None:
+        """The next line of its stdout, None at the end."""
+        assert self.process.stdout is not None
+        text = self.process.stdout.readline()
+        if not text:
+            return None
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+    def failed(self, what: str) -> PeerFailed:
+        """The error that tells what happened, with the end of the log."""
+        code = self._process.returncode if self._process else None
+        return PeerFailed(f"{self._mode} {what} (exit code {code})\n{_end(self.log)}")
+
+    def terminate(self) -> None:
+        """SIGTERM: Dubbo tells its consumers by READONLY, waits `shutdown_wait`, and ends."""
+        self.process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL: its connections are reset, nobody is told."""
+        self.process.kill()
+
+    def wait(self, *, within: float = 30.0) -> int:
+        """Wait for its end and return its exit code (negative: the signal that ended it).
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        return self.process.wait(within)
+
+    def stop(self) -> None:
+        """End it if it runs, by force if it does not hear; idempotent."""
+        process = self._process
+        if process is not None:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with suppress(OSError):
+                        stream.close()
+        if self._files is not None:
+            _ = self.log  # kept for whoever asks afterwards
+            self._files.cleanup()
+            self._files = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+
+class JavaProvider(_Process):
+    """A Dubbo Java provider.
+
+    It serves `com.example.GreetService:1.0.0`, `eu/com.example.GreetService:2.0.0` and
+    `com.example.interop.EchoService`, and, as every Dubbo provider, its MetadataService.
+
+    Attributes:
+        port: its port; a free one unless another was asked for.
+        address: `HOST:PORT`, what its greetings name as long as it is called there.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        host: str | None = None,
+        *,
+        shutdown_wait: float = 0.001,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare, without starting yet.
+
+        Args:
+            port: 0 takes a free one.
+            host: the only address that is bound, and it must not start with 127, which Dubbo
+                takes for "every address"; None binds every address.
+            shutdown_wait: how many seconds it goes on after SIGTERM.
+            properties: Java system properties, like `dubbo.provider.threads`.
+        """
+        wait_ms = str(max(1, round(shutdown_wait * 1000)))
+        super().__init__(
+            "provide",
+            str(port),
+            *([host] if host else []),
+            properties={"dubbo.service.shutdown.wait": wait_ms, **(properties or {})},
+        )
+        self.host = host or "127.0.0.1"
+        self.port = port
+
+    @property
+    def address(self) -> str:
+        """`HOST:PORT`."""
+        return f"{self.host}:{self.port}"
+
+    def start(self) -> dict[str, Any]:
+        """Start, and wait until it serves."""
+        ready = super().start()
+        self.port = ready["port"]
+        return ready
+
+
+class JavaCaller(_Process):
+    """A Dubbo Java consumer. Calls may run side by side, from any thread and any event loop."""
+
+    def __init__(self, *, properties: Mapping[str, str] | None = None) -> None:
+        super().__init__("call", properties=properties or {})
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+
+    def start(self) -> dict[str, Any]:
+        """Start, and wait until it takes calls."""
+        ready = super().start()
+        self._reader = threading.Thread(target=self._read_answers, name="java-caller", daemon=True)
+        self._reader.start()
+        return ready
+
+    def stop(self) -> None:
+        """End it; calls that wait fail with PeerFailed."""
+        process = self._process
+        if process is not None and process.poll() is None and self._reader is not None:
+            assert process.stdin is not None
+            with suppress(OSError):
+                process.stdin.write('{"cmd": "close"}\n')
+                process.stdin.flush()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+        if process is not None and process.poll() is None:
+            process.kill()  # so that the reader sees the end before its stream is closed
+        if self._reader is not None:
+            self._reader.join()
+        super().stop()
+
+    def _read_answers(self) -> None:
+        while (answer := self.read()) is not None:
+            self._waiting.pop(answer["id"]).set_result(answer)
+        self.process.wait()
+        with self._lock:
+            left, self._waiting = self._waiting, {}
+        for future in left.values():
+            future.set_exception(self.failed("ended while a call waited"))
+
+    def submit(self, line: Mapping[str, Any]) -> Future[dict[str, Any]]:
+        """Send one line of the peer's own protocol (README); its answer as it comes."""
+        future: Future[dict[str, Any]] = Future()
+        assert self.process.stdin is not None
+        with self._lock:
+            number = next(self._numbers)
+            self._waiting[number] = future
+            try:
+                self.process.stdin.write(json.dumps({**line, "id": number}) + "\n")
+                self.process.stdin.flush()
+            except OSError as error:
+                del self._waiting[number]
+                raise self.failed("ended") from error
+        return future
+
+    async def ask(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one line and wait for its answer.
+
+        Raises:
+            JavaException: what the call threw.
+            PeerFailed: the JVM ended.
+        """
+        # Shielded from cancellation: the reader's thread must find the future as it left it.
+        answer = await asyncio.shield(asyncio.wrap_future(self.submit(line)))
+        if not answer["ok"]:
+            raise JavaException(answer)
+        return answer
+
+    async def call(
+        self,
+        address: str,
+        service: str,
+        method: str,
+        *arguments: Any,
+        types: Sequence[str] | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109 - Dubbo's own, it goes to the provider
+        attachments: Mapping[str, Any] | None = None,
+        oneway: bool = False,
+        generic: bool = False,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Call a provider as Java code with a typed reference would; never retried.
+
+        Args:
+            address: `HOST:PORT`.
+            service: a service key, `[group/]interface[:version]`.
+            method: Java's name.
+            arguments: plain JSON, made into what the method declares (octets are hex, a date its
+                milliseconds). Where it declares Object, `{"class": C, ...}` makes an object.
+            types: parameter types in Java's notation; needed for overloads and generic calls.
+            timeout: seconds until Dubbo gives up.
+            attachments: sent along.
+            oneway: wants no answer; the value is None.
+            generic: call `$invoke` without the interface; objects are maps then.
+            parameters: of the reference, like `{"serialization": "fastjson2"}`.
+
+        Raises:
+            JavaException: what the provider threw, or Dubbo's RpcException.
+            PeerFailed: the JVM ended.
+        """
+        answer = await self.ask(
+            {
+                **_reference(address, service, timeout, parameters),
+                "method": method,
+                "args": arguments,
+                "types": types,
+                "attachments": attachments,
+                "oneway": oneway,
+                "generic": generic,
+            }
+        )
+        return Answer(answer["value"], answer["class"], answer["java"], answer["attachments"])
+
+    async def echo(
+        self,
+        address: str,
+        case: str,
+        *,
+        untyped: bool = False,
+        timeout: float = 10.0,  # noqa: ASYNC109 - as in call
+        service: str = "com.example.interop.EchoService",
+    ) -> Echo:
+        """Send a named case through its echo method of a provider of EchoService.
+
+        `untyped` sends it through `echoObject`, where nothing is declared.
+
+        Raises:
+            JavaException: what the provider threw, or Dubbo's RpcException.
+            PeerFailed: the JVM ended.
+        """
+        line = {"cmd": "echo", "case": case, "untyped": untyped}
+        answer = await self.ask(line | _reference(address, service, timeout, None))
+        return Echo(**{name: answer[name] for name in Echo.__slots__})
+
+    async def cases(self) -> dict[str, str]:
+        """The names of the cases that `echo` can send, each with its method."""
+        return dict((await self.ask({"cmd": "cases"}))["cases"])
+
+    async def bench(
+        self, address: str, *, calls: int, inflight: int, warmup: int | None = None
+    ) -> dict[str, float]:
+        """Measure `greet` of GreetService 1.0.0: calls_per_second, cpu_us_per_call, p50_ms, p99_ms.
+
+        `warmup` calls go before it, as many as `calls` unless told. The JVM of a fixture stops at
+        its first compiler: for figures to quote, start one with
+        `JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=4`.
+        """
+        line = {"cmd": "bench", "calls": calls, "inflight": inflight}
+        line["warmup"] = calls if warmup is None else warmup
+        line |= _reference(address, "com.example.GreetService:1.0.0", 10.0, None)
+        return await self.ask(line)
+
+
+def _reference(
+    address: str, service: str, timeout: float, parameters: Mapping[str, str] | None
+) -> dict[str, Any]:
+    key = ServiceKey.parse(service)
+    return {
+        "url": f"dubbo://{address}",
+        "interface": key.interface,
+        "group": key.group,
+        "version": key.version,
+        "timeout": round(timeout * 1000),
+        "parameters": parameters,
+    }
+
+
+@dataclass
+class HessianLite:
+    """Java's codec: judges octets at volume, and makes random ones. Not a running process."""
+
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def judge(self, octets: Iterable[bytes | tuple[bytes, str]]) -> Iterator[Verdict]:
+        """A verdict for each; a pair names the declared class (`com.example.User`, `long[]`)."""
+
+        def lines() -> Iterator[str]:
+            for each in octets:
+                value, declared = each if isinstance(each, tuple) else (each, "")
+                yield f"{value.hex()} {declared}\n"
+
+        for line in self._run("roundtrip", lines=lines()):
+            if line["ok"]:
+                yield Verdict(line["java"], bytes.fromhex(line["hex"]))
+            else:
+                yield Verdict(error=line["error"])
+
+    def random(self, seed: int, count: int) -> Iterator[RandomValue]:
+        """Random values of random shapes; the same ones for the same seed."""
+        for line in self._run("random", str(seed), str(count), lines=iter(())):
+            yield RandomValue(bytes.fromhex(line["hex"]), line["java"])
+
+    def _run(self, mode: str, *arguments: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+        with (
+            tempfile.TemporaryFile("w+") as log,
+            subprocess.Popen(
+                command(mode, *arguments, properties=self.properties),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="ascii",
+            ) as process,
+        ):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            stdin = process.stdin
+            failures: collections.deque[BaseException] = collections.deque()
+
+            def feed() -> None:
+                try:
+                    with suppress(BrokenPipeError), stdin:
+                        stdin.writelines(lines)
+                except BaseException as error:  # noqa: BLE001 - raised again below
+                    failures.append(error)
+
+            # A thread of its own: both pipes are full long before the last line.
+            feeder = threading.Thread(target=feed, name=f"java-{mode}", daemon=True)
+            feeder.start()
+            try:
+                for text in process.stdout:
+                    yield json.loads(text)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                feeder.join()
+            if failures:
+                raise failures[0]
+            if process.wait() != 0:
+                log.seek(0)
+                raise PeerFailed(f"{mode} ended early\n{_end(log.read())}")
