@@ -1,0 +1,442 @@
+"""HTTP to the API server: one page of a list, one watch stream, one object.
+
+This is no general Kubernetes client: it reads EndpointSlices and Services and never writes.
+It turns HTTP into the events of the reflector and keeps no state but connections; what to
+do about a failure is the reflector's business.
+
+The API server is trusted no more than any peer: bodies and lines are bounded before they are
+kept, redirects are not followed (a token must not travel), the environment's proxy variables
+are not looked at. A connection over which nothing is acknowledged is given up by the kernel
+after 25 s, by keep-alive probes while it is quiet and by TCP_USER_TIMEOUT while it isn't.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from kubbo.errors import KubboError
+from kubbo.naming.kubernetes.credentials import ExecPlugin
+from kubbo.naming.kubernetes.objects import EndpointSlice, EventHead, ListOf, Service, Status
+from kubbo.naming.kubernetes.reflector import (
+    Bookmark,
+    Changed,
+    Event,
+    Failure,
+    Page,
+    Undecodable,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Mapping
+    from typing import Self
+
+    from kubbo.naming.kubernetes.credentials import Access
+
+__all__ = [
+    "ENDPOINT_SLICES",
+    "SERVICES",
+    "ApiError",
+    "ClusterClient",
+    "Resource",
+    "WatchStream",
+]
+
+T = TypeVar("T", bound="EndpointSlice | Service")
+
+_CONNECT_TIMEOUT = 5.0
+_LIST_TIMEOUT = 30.0
+_GET_TIMEOUT = 5.0
+_OPEN_TIMEOUT = 30.0  # for the head of a watch's answer
+_LIST_BYTES = 64 << 20  # ten times the list of 20,000 endpoints; also of an unpaged one
+_LINE_BYTES = 4 << 20  # an object in etcd has at most 1.5 MiB; JSON may be larger
+_ERROR_BYTES = 64 << 10
+_TEXT_SHOWN = 300  # characters of a server's message that are passed on
+_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES = 10, 5, 3
+_USER_TIMEOUT_MS = 25_000
+_DIGITS = re.compile(r"[0-9]{1,6}")
+_TOO_LARGE = "ResourceVersionTooLarge"
+_EVENT_TYPES = {"ADDED", "MODIFIED", "DELETED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[T]):
+    """A collection that can be read: where it is and what it holds."""
+
+    prefix: str
+    plural: str
+    type: type[T]
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Path of the collection in a namespace, or of one object."""
+        path = f"{self.prefix}/namespaces/{quote(namespace, safe='')}/{self.plural}"
+        return f"{path}/{quote(name, safe='')}" if name else path
+
+
+ENDPOINT_SLICES = Resource("/apis/discovery.k8s.io/v1", "endpointslices", EndpointSlice)
+SERVICES = Resource("/api/v1", "services", Service)
+
+
+class ApiError(KubboError):
+    """A request to the API server failed.
+
+    Attributes:
+        failure: what the reflector makes of it; its status is 0 if the server was not reached.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class ClusterClient:
+    """A connection pool to one API server, with our identity. Open it inside the event loop."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"ClusterClient({self.access.server!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def list_page(
+        self,
+        resource: Resource[T],
+        namespace: str,
+        *,
+        label_selector: str = "",
+        resource_version: str = "",
+        continue_token: str = "",
+        limit: int = 0,
+    ) -> Page[T] | Undecodable:
+        """One page of a list, at any version ("0"), not older than one, or the newest ("").
+
+        Raises:
+            ApiError: the server could not be reached, or refused.
+            ConfigError: there is no way to a token or a certificate.
+        """
+        parameters: dict[str, str] = {}
+        if label_selector:
+            parameters["labelSelector"] = label_selector
+        if limit:
+            parameters["limit"] = str(limit)
+        if continue_token:
+            parameters["continue"] = continue_token
+        elif resource_version:
+            parameters["resourceVersion"] = resource_version
+            if resource_version != "0":
+                parameters["resourceVersionMatch"] = "NotOlderThan"
+        body = await self._read(resource.path(namespace), parameters, within=_LIST_TIMEOUT)
+        return decode_page(resource, body)
+
+    async def get(self, resource: Resource[T], namespace: str, name: str) -> T:
+        """One object.
+
+        Raises:
+            ApiError: the server could not be reached, or refused; status 404: there is none.
+            ConfigError: there is no way to a token or a certificate.
+        """
+        body = await self._read(resource.path(namespace, name), {}, within=_GET_TIMEOUT)
+        try:
+            return msgspec.json.decode(body, type=resource.type)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise ApiError(
+                Failure(0, f"{self.access.server} answered with something that is no object")
+            ) from None
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource[T],
+        namespace: str,
+        *,
+        label_selector: str = "",
+        resource_version: str,
+        lifetime: float,
+    ) -> AsyncGenerator[WatchStream[T]]:
+        """A watch with bookmarks that the server has accepted; closed at the block's end.
+
+        `lifetime` (seconds) asks the server to end the watch itself.
+
+        Raises:
+            ApiError: the server could not be reached, or refused.
+            ConfigError: there is no way to a token or a certificate.
+        """
+        parameters = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(round(lifetime)),
+        }
+        if label_selector:
+            parameters["labelSelector"] = label_selector
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_OPEN_TIMEOUT):
+                    request = self._request(resource.path(namespace), parameters)
+                    response = await stack.enter_async_context(request)
+                    await self._check(response)
+            except (aiohttp.ClientError, OSError) as error:
+                raise ApiError(self._unreachable(error, _OPEN_TIMEOUT)) from None
+            stack.callback(response.close)  # the rest of the stream is not waited for
+            yield WatchStream(resource, response, self.access.server)
+
+    # ------------------------------------------------------------ requests
+    async def _read(self, path: str, parameters: Mapping[str, str], *, within: float) -> bytes:
+        try:
+            async with asyncio.timeout(within), self._request(path, parameters) as response:
+                await self._check(response)
+                body = await _read_bounded(response, _LIST_BYTES)
+        except (aiohttp.ClientError, OSError) as error:
+            raise ApiError(self._unreachable(error, within)) from None
+        if body is None:
+            raise ApiError(
+                Failure(0, f"{self.access.server} sent a list of more than {_LIST_BYTES >> 20} MiB")
+            )
+        return body
+
+    @asynccontextmanager
+    async def _request(
+        self, path: str, parameters: Mapping[str, str]
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        access = self.access
+        headers = [
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "kubbo"),
+            *access.impersonate,
+        ]
+        token = await access.identity.token()
+        if token:
+            headers.append(("Authorization", f"Bearer {token}"))
+        secure: ssl.SSLContext | bool = True
+        if access.tls is not None:
+            certificate = (
+                await access.identity.certificate()
+                if isinstance(access.identity, ExecPlugin)
+                else None
+            )
+            secure = await access.tls.context(certificate)
+        async with self._open_session().get(
+            access.server + path,
+            params=parameters,
+            headers=headers,
+            ssl=secure,
+            server_hostname=(access.tls.server_name or None) if access.tls is not None else None,
+            proxy=access.proxy,
+            allow_redirects=False,
+        ) as response:
+            yield response
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,  # each watch holds a connection; their owners bound their number
+                    socket_factory=_open_socket,
+                ),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=_CONNECT_TIMEOUT, connect=_CONNECT_TIMEOUT
+                ),
+                trust_env=False,
+                auto_decompress=False,  # nor asked for: no bomb, and lists are small
+                read_bufsize=1 << 18,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _check(self, response: aiohttp.ClientResponse) -> None:
+        if response.status == 200:
+            return
+        if response.status == 401:
+            self.access.identity.invalidate()
+        body = await _read_bounded(response, _ERROR_BYTES) or b""
+        try:
+            status = msgspec.json.decode(body, type=Status)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            status = Status(message=_shown(body.decode("utf-8", "replace")))
+        seconds = response.headers.get("Retry-After", "")
+        raise ApiError(
+            _failure(
+                status,
+                code=response.status,
+                retry_after=float(seconds) if _DIGITS.fullmatch(seconds) else None,
+                server=self.access.server,
+            )
+        )
+
+    def _unreachable(self, error: Exception, within: float) -> Failure:
+        match error:
+            case aiohttp.ClientConnectorError():
+                reason = error.os_error.strerror or str(error.os_error)
+            case aiohttp.ConnectionTimeoutError():
+                reason = f"no connection within {_CONNECT_TIMEOUT:.0f} s"
+            case TimeoutError():
+                reason = f"no answer within {within:.0f} s"
+            case _:
+                reason = str(error) or type(error).__name__
+        return Failure(0, f"{self.access.server} cannot be reached: {_shown(reason)}")
+
+
+def _open_socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+    """A TCP socket that notices a dead peer."""
+    family, kind, protocol = info[0], info[1], info[2]
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    ):
+        option = getattr(socket, name, None)  # not every system has each of them
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    return sock
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The body, None when it has more than `most` bytes."""
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) > most:
+            return None
+    return bytes(data)
+
+
+# ------------------------------------------------------------------- streams
+class WatchStream(Generic[T]):
+    """Events of one accepted watch."""
+
+    def __init__(
+        self, resource: Resource[T], response: aiohttp.ClientResponse, server: str
+    ) -> None:
+        self._resource = resource
+        self._response = response
+        self._server = server
+        self._lines = LineBuffer(_LINE_BYTES)
+        self._ready: list[bytes] = []
+
+    async def receive(self) -> list[Event[T]]:
+        """The events that have come, at least one; empty when the stream ended.
+
+        Cancel safe: what was not returned yet is returned by the next call.
+
+        Raises:
+            ApiError: the connection broke.
+        """
+        while True:
+            try:
+                chunk = await self._response.content.readany()
+            except (aiohttp.ClientError, OSError) as error:
+                reason = str(error) or type(error).__name__
+                raise ApiError(
+                    Failure(0, f"{self._server} broke off the watch: {_shown(reason)}")
+                ) from None
+            if not chunk:
+                return []  # half a line at the end is no event: it comes again
+            lines = self._lines.feed(chunk)
+            if lines is None:
+                return [Undecodable(f"a watch event has more than {_LINE_BYTES} bytes")]
+            if lines:
+                return [decode_event(self._resource, line, self._server) for line in lines]
+
+
+class LineBuffer:
+    """Cuts a stream into lines, holding at most `most` bytes of an unfinished one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes] | None:
+        """The lines that are complete now, without empty ones; None when one is too long."""
+        newline = data.rfind(b"\n")
+        if newline < 0:
+            self._rest += data
+            return None if len(self._rest) > self._most else []
+        self._rest += data[: newline + 1]
+        lines = [line for line in bytes(self._rest).split(b"\n") if line.strip()]
+        self._rest = bytearray(data[newline + 1 :])
+        if any(len(line) > self._most for line in lines) or len(self._rest) > self._most:
+            return None
+        return lines
+
+
+# ------------------------------------------------------------------ decoding
+def decode_page(resource: Resource[T], body: bytes) -> Page[T] | Undecodable:
+    """A list's answer as an event."""
+    try:
+        page = msgspec.json.decode(body, type=ListOf)
+        objects = [msgspec.json.decode(item, type=resource.type) for item in page.items or ()]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Undecodable(f"the list of {resource.plural} cannot be decoded: {_shown(str(error))}")
+    if not page.metadata.resource_version or not all(one.metadata.name for one in objects):
+        return Undecodable(f"the list of {resource.plural} lacks a resourceVersion or a name")
+    return Page(
+        {one.metadata.name: one for one in objects},
+        page.metadata.resource_version,
+        page.metadata.continue_token,
+    )
+
+
+def decode_event(resource: Resource[T], line: bytes, server: str) -> Event[T]:
+    """A line of a watch stream as an event."""
+    try:
+        head = msgspec.json.decode(line, type=EventHead)
+        if head.type == "ERROR":
+            status = msgspec.json.decode(head.object, type=Status)
+            return _failure(status, code=status.code, retry_after=None, server=server)
+        one = msgspec.json.decode(head.object, type=resource.type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Undecodable(f"a watch event cannot be decoded: {_shown(str(error))}")
+    metadata = one.metadata
+    if head.type == "BOOKMARK" and metadata.resource_version:
+        return Bookmark(metadata.resource_version)
+    if head.type not in _EVENT_TYPES or not metadata.resource_version or not metadata.name:
+        return Undecodable(f"a watch event of type {_shown(head.type)} lacks a name or a version")
+    kind = cast("Literal['ADDED', 'MODIFIED', 'DELETED']", head.type)
+    return Changed(kind, metadata.name, one, metadata.resource_version)
+
+
+def _failure(status: Status, *, code: int, retry_after: float | None, server: str) -> Failure:
+    details = status.details
+    causes = (details.causes if details is not None else None) or ()
+    if retry_after is None and details is not None and details.retry_after_seconds:
+        retry_after = float(details.retry_after_seconds)
+    text = _shown(status.message or status.reason)
+    return Failure(
+        code,
+        f"{server} answered {code}" + (f": {text}" if text else ""),
+        retry_after=retry_after,
+        too_large=any(cause.reason == _TOO_LARGE for cause in causes)
+        or "Too large resource version" in status.message,
+    )
+
+
+def _shown(text: str) -> str:
+    """A server's words, bounded and in one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= _TEXT_SHOWN else text[:_TEXT_SHOWN] + "..."

@@ -1,0 +1,163 @@
+"""Why there is no provider, in one paragraph: what was found, where, and what to do next.
+
+Four causes look alike from a consumer (an empty list) and have four different remedies: the
+Service does not exist, it has no ready pod, it has no such port, or we may not look. Pure
+text, so that each can be tested as what a person reads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubbo.naming.kubernetes.slices import Verdict
+
+if TYPE_CHECKING:
+    from kubbo.naming.kubernetes.objects import Service
+    from kubbo.naming.kubernetes.slices import Joined
+    from kubbo.naming.target import Port
+
+__all__ = ["absent", "forbidden", "role_binding_yaml", "role_yaml", "unreachable"]
+
+_ROLE = "kubbo-consumer"
+
+
+def absent(
+    joined: Joined,
+    *,
+    service: str,
+    namespace: str,
+    port: Port,
+    found: Service | None,
+    asked: bool,
+    source: str,
+) -> str:
+    """Why a healthy API server leaves us without a provider.
+
+    `found` is the Service when it could be read; `asked` and no `found`: there is none.
+    `source` says which cluster was asked.
+    """
+    where = f"Service {service!r} in namespace {namespace!r}"
+    if asked and found is None:
+        return (
+            f"{where} does not exist (asked with {source}); check the names with "
+            f"`kubectl get services -n {namespace}`, and that this is the right cluster"
+        )
+    if joined.verdict is Verdict.NO_PORT:
+        return _no_port(joined, where, port, found)
+    if found is not None and found.spec.type == "ExternalName":
+        return (
+            f"{where} is an ExternalName for {found.spec.external_name!r} and has no endpoints; "
+            f"use dns:///{found.spec.external_name}:PORT instead"
+        )
+    if joined.verdict is Verdict.NOT_READY:
+        leaving = f" and {joined.terminating} terminating" if joined.terminating else ""
+        return (
+            f"{where} exists and has no ready pod: {joined.not_ready} not ready{leaving}; see why "
+            f"with `kubectl get pods -n {namespace}{_selector(found)}` and "
+            "`kubectl describe pod`"
+        )
+    if found is None:  # not allowed to read it, or it could not be asked
+        return (
+            f"{where} has no ready pod: no endpoint is published for it (whether it exists could "
+            f"not be asked); check with `kubectl get service,endpointslices -n {namespace}`"
+        )
+    if not found.spec.selector and joined.verdict is Verdict.NO_SLICES:
+        return (
+            f"{where} exists and has no ready pod: it has no selector, and nobody wrote an "
+            "EndpointSlice for it; give it a selector"
+        )
+    return (
+        f"{where} exists and has no ready pod: 0 not ready, no pod matches its selector at all; "
+        f"compare the labels with `kubectl get pods -n {namespace} --show-labels` to the "
+        f"selector{_selector(found, flag=' ')}, and check that pods are running"
+    )
+
+
+def _no_port(joined: Joined, where: str, port: Port, found: Service | None) -> str:
+    ports = ", ".join(joined.ports) or "none"
+    if port is None:
+        return (
+            f"{where} exists, but which of its ports to use is unclear "
+            f"({joined.port_problem or 'the ready pods lack the port'}); ports found: {ports}; "
+            "name one in the target, like "
+            f"kubernetes:///SERVICE.NAMESPACE:{_first_name(joined)}"
+        )
+    hint = ""
+    for one in (found.spec.ports if found is not None else None) or ():
+        if isinstance(port, int) and one.port == port:
+            hint = (
+                f"; {port} is the port of the Service itself, targets name the pods' port: "
+                f"write {one.name or one.target_port}"
+            )
+        elif one.target_port == port:
+            hint = f"; {port!r} is the container's name for the port, the Service's is {one.name!r}"
+    return (
+        f"{where} exists and has no such port: {port!r} is not among the ports found "
+        f"({ports}){hint or '; correct the port in the target or in the Service'}"
+    )
+
+
+def _first_name(joined: Joined) -> str:
+    return joined.ports[0].split(" ")[0] if joined.ports else "PORT"
+
+
+def _selector(found: Service | None, *, flag: str = " -l ") -> str:
+    if found is None or not found.spec.selector:
+        return ""
+    return flag + ",".join(f"{key}={value}" for key, value in sorted(found.spec.selector.items()))
+
+
+def forbidden(message: str, *, namespace: str, source: str) -> str:
+    """The token may not list EndpointSlices."""
+    return (
+        f"not allowed to list and watch EndpointSlices in namespace {namespace!r} (asked with "
+        f"{source}): {message}. Apply this Role, and a RoleBinding for the consumer's service "
+        f"account:\n{role_yaml(namespace)}"
+    )
+
+
+def unreachable(message: str, *, source: str) -> str:
+    """The API server cannot answer, and never has."""
+    return (
+        f"the API server gives no answer (asked with {source}): {message}; retrying. "
+        "Check the address, the network and the credentials with `kubectl version`"
+    )
+
+
+def role_yaml(namespace: str) -> str:
+    """The least Role with which a consumer finds the providers of a namespace."""
+    return (
+        "apiVersion: rbac.authorization.k8s.io/v1\n"
+        "kind: Role\n"
+        "metadata:\n"
+        f"  name: {_ROLE}\n"
+        f"  namespace: {namespace}\n"
+        "rules:\n"
+        "- apiGroups: [discovery.k8s.io]\n"
+        "  resources: [endpointslices]\n"
+        "  verbs: [get, list, watch]\n"
+        '- apiGroups: [""]\n'
+        "  resources: [services]\n"
+        "  verbs: [get, list, watch]\n"
+    )
+
+
+def role_binding_yaml(
+    namespace: str, *, service_account: str = "default", account_namespace: str = ""
+) -> str:
+    """The RoleBinding that gives that Role to a service account."""
+    return (
+        "apiVersion: rbac.authorization.k8s.io/v1\n"
+        "kind: RoleBinding\n"
+        "metadata:\n"
+        f"  name: {_ROLE}\n"
+        f"  namespace: {namespace}\n"
+        "roleRef:\n"
+        "  apiGroup: rbac.authorization.k8s.io\n"
+        "  kind: Role\n"
+        f"  name: {_ROLE}\n"
+        "subjects:\n"
+        "- kind: ServiceAccount\n"
+        f"  name: {service_account}\n"
+        f"  namespace: {account_namespace or namespace}\n"
+    )
