@@ -161,4 +161,4 @@ def options(
     if not isinstance(stub, Stub):
         raise UsageError(f"{stub!r} is no stub; pass what Channel.refer returned")
     given = Options(timeout, retries, idempotent, attachments or {})
-    return type(stub)(stub._kubbo_reference, given.over(stub._kubbo_options))  # noqa: SLF001 - its own class
+    return type(stub)(stub._kubbo_reference, given.over(stub._kubbo_options))

@@ -218,6 +218,14 @@ class Server:
             )
         return found.signature, export.interface.registry
 
+    def _check_load(self) -> None:
+        if len(self._calls) >= self._max_calls:
+            raise RpcError(
+                Code.RESOURCE_EXHAUSTED,
+                f"overloaded: {self._max_calls} calls are in progress (max_calls)",
+                progress=Progress.NOT_SENT,
+            )
+
     def _check_group(self, received: ReceivedCall) -> None:
         if received.signature is not _ECHO and received.service not in self._exports:
             raise self._not_exported(received.service)
@@ -377,12 +385,7 @@ class Server:
     ) -> None:
         """Take a request; it is answered through `connection`, unless it is one-way."""
         try:
-            if len(self._calls) >= self._max_calls:
-                raise RpcError(
-                    Code.RESOURCE_EXHAUSTED,
-                    f"overloaded: {self._max_calls} calls are in progress (max_calls)",
-                    progress=Progress.NOT_SENT,
-                )
+            self._check_load()
             received = self._codec.decode_request(payload, self)
             self._check_group(received)
         except DecodeError as error:
