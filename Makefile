@@ -13,7 +13,6 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 ROOT := $(filter 0,$(shell id -u))
-JAVA_PEER := $(wildcard tests/interop/java/build.sh)
 
 .NOTPARALLEL:
 .PHONY: help setup check test test-quick may-test testbed java-peer demo bench fuzz clean
@@ -44,9 +43,7 @@ testbed:
 	@tests/testbed/build.sh >/dev/null
 
 java-peer:
-ifneq ($(JAVA_PEER),)
-	@$(JAVA_PEER)
-endif
+	@tests/interop/java/build.sh >/dev/null
 
 # --- checks -----------------------------------------------------------------------------------
 
@@ -92,5 +89,4 @@ bench: $(VENV)/.bench
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	rm -rf tests/interop/java/target
 	find . -name __pycache__ -type d -exec rm -rf {} +

@@ -62,10 +62,10 @@ def inside_namespace() -> bool:
 
 def needs_root(item: pytest.Item) -> str:
     """Why this test needs root, or an empty string."""
-    for mark in item.iter_markers("root"):
-        return mark.kwargs.get("reason", "") or "needs root and a network namespace"
     if "provider_address" in getattr(item, "fixturenames", ()):
         return "puts provider addresses on lo, which needs root and a network namespace"
+    for mark in item.iter_markers("root"):
+        return str(mark.kwargs.get("reason", "needs root and a network namespace"))
     return ""
 
 
@@ -95,12 +95,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if left_out := config.stash[LEFT_OUT]:
-        terminalreporter.section(f"left out by NO_ROOT=1: {len(left_out)} tests")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Around pytest's own: the list is the last that the run prints."""
+    yield
+    if left_out := session.config.stash[LEFT_OUT]:
+        reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+        reporter.section(f"left out by NO_ROOT=1: {len(left_out)} tests")
         for line in left_out:
-            terminalreporter.line(line)
+            reporter.line(line)
 
 
 # --- nothing stays behind --------------------------------------------------------------------
