@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kubbo.sim.apiserver.objects import ApiError, Json, Object, mapping, text
+from kubbo.sim.apiserver.objects import ApiError, Object, mapping, text
 
 __all__ = ["Selector"]
 
@@ -103,12 +103,12 @@ class _Parser:
             return _Requirement(self._word(), holds_absent=True, negated=True, values=None)
         key = self._word()
         match self._peek():
-            case "=" | "==" as operator:
+            case "=" | "==":
                 self._next()
-                return _Requirement(key, False, False, frozenset({self._value(operator)}))  # noqa: FBT003 - in the order of the fields
-            case "!=" as operator:
+                return _Requirement(key, False, False, frozenset({self._value()}))  # noqa: FBT003 - in the order of the fields
+            case "!=":
                 self._next()
-                return _Requirement(key, True, True, frozenset({self._value(operator)}))  # noqa: FBT003 - as above
+                return _Requirement(key, True, True, frozenset({self._value()}))  # noqa: FBT003 - as above
             case "in" | "notin" as operator:
                 self._next()
                 negated = operator == "notin"
@@ -128,10 +128,9 @@ class _Parser:
         self._next()
         return frozenset(values)
 
-    def _value(self, operator: str) -> str:
+    def _value(self) -> str:
         if self._peek() in ("", ","):
             return ""
-        del operator
         return self._word()
 
     def _word(self) -> str:
@@ -160,14 +159,3 @@ def _unparsable(found: str, expected: str) -> ApiError:
         "BadRequest",
         f"unable to parse requirement: found '{found}', expected: {expected}",
     )
-
-
-def matches_labels(selector: Object, labels: Object) -> bool:
-    """Whether a Service's `spec.selector` (equality only) selects these labels."""
-    return all(labels.get(key) == value for key, value in selector.items())
-
-
-def equal_labels(selector: Json) -> dict[str, str]:
-    """The string pairs of a Service's selector."""
-    pairs = selector.items() if isinstance(selector, dict) else ()
-    return {key: value for key, value in pairs if isinstance(value, str)}
