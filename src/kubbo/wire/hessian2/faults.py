@@ -1,0 +1,32 @@
+"""What goes wrong while a value is read, before it is known where in the message it stands.
+
+A fault travels outwards; each container that it leaves adds its step to the path. Only
+the door (`Reader.read`, `decode`) makes a `DecodeError` of it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from kubbo.errors import DecodeError
+
+__all__ = ["TRUNCATED", "Fault"]
+
+# Reading past the end is found by Python: an index or a fixed-size field out of range.
+TRUNCATED = (IndexError, struct.error)
+
+
+class Fault(Exception):  # noqa: N818 - it never leaves this package
+    """One fault; `offset` is -1 until somebody knows it."""
+
+    def __init__(self, message: str, offset: int = -1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.steps: list[str] = []  # innermost first
+
+    def error(self, path: str) -> DecodeError:
+        """The error for callers, its path beginning at `path`."""
+        for step in reversed(self.steps):
+            path += step if not path or step.startswith("[") else f".{step}"
+        return DecodeError(self.message, offset=self.offset, path=path)

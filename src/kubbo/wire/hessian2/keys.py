@@ -1,0 +1,72 @@
+"""Map keys and set elements that a peer chose.
+
+Python's hash of text and bytes is salted, and that of an int of 64 bits leaves a peer
+little choice. The hashes of Decimal, UUID, big integers, dates and tuples are known
+residues, so that thousands of keys can be made to share one hash; each then costs a
+comparison with all before it. Such keys are admitted one by one: too many that share a
+hash are refused. What cannot be hashed (a list, a record) is wrapped in `kubbo.java.Key`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from kubbo.java import Key, LongValue
+from kubbo.wire.hessian2.faults import Fault
+
+if TYPE_CHECKING:
+    from kubbo.model import Value
+    from kubbo.wire.hessian2.limits import Limits
+
+__all__ = ["PLAIN_KEYS", "KeyGuard"]
+
+# What the reader makes that needs no guard. (An int is of 64 bits there.)
+PLAIN_KEYS = frozenset({str, int, LongValue, bool, type(None), float, bytes})
+
+
+class KeyGuard:
+    """The keys of one map, or the elements of one set, that need a look."""
+
+    __slots__ = ("_limits", "_sharing")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._sharing: dict[int, int] = {}
+
+    def admit(self, key: Value, present: Container[Value]) -> Value:
+        """The key as it may be stored in `present`.
+
+        Raises:
+            Fault: too many keys share its hash, or hashing it would visit too much.
+        """
+        if isinstance(key, Key):
+            return key
+        if isinstance(key, (tuple, frozenset)) or is_dataclass(key):
+            self._measure(key)
+        try:
+            hashed = hash(key)
+        except TypeError:
+            return Key(key)
+        except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+            raise Fault(f"a {type(key).__name__} cannot be a key: {error!r:.200}") from None
+        sharing = self._sharing.get(hashed, 0)
+        if sharing >= self._limits.colliding_keys and key not in present:
+            raise Fault(f"more than {self._limits.colliding_keys} keys share one hash")
+        self._sharing[hashed] = sharing + 1
+        return key
+
+    def _measure(self, key: Value) -> None:
+        """Refuse a compound key of too many parts, counted as often as they are reached."""
+        left = self._limits.key_parts
+        waiting: list[Any] = [key]
+        while waiting:
+            part = waiting.pop()
+            left -= len(part) if isinstance(part, (tuple, frozenset)) else 1  # pyright: ignore[reportUnknownArgumentType] - any parts
+            if left < 0:
+                raise Fault(f"a key of more than {self._limits.key_parts} parts")
+            if isinstance(part, (tuple, frozenset)):
+                waiting.extend(part)  # pyright: ignore[reportUnknownArgumentType] - any parts
+            elif is_dataclass(part) and not isinstance(part, type):
+                waiting.extend(getattr(part, one.name, None) for one in fields(part) if one.compare)

@@ -1,0 +1,715 @@
+"""Reads Hessian 2.0: the first byte of a value says what it is.
+
+Each of the 256 first bytes has a function in `READ`, which is given the reader, the
+position after that byte and how many containers may still be entered; it returns the
+value and leaves the position after it in `reader.offset`. What a byte means by itself is
+read here; what an object becomes is decided by its class (`classes`), prepared once for
+each definition. A hint converts the natural value afterwards (`types`).
+
+Nothing here trusts the message. Lengths are compared with the bytes that are left before
+anything is built, values and classes are counted, and whatever is wrong ends in
+`DecodeError`, which says where.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, TypeAlias
+
+from kubbo.java import DateValue, JavaList, JavaMap, LongValue, render
+from kubbo.wire.hessian2.faults import TRUNCATED, Fault
+from kubbo.wire.hessian2.keys import PLAIN_KEYS, KeyGuard
+from kubbo.wire.hessian2.limits import Limits
+
+if TYPE_CHECKING:
+    from kubbo.model import Value
+    from kubbo.wire.hessian2.classes import WireClass
+    from kubbo.wire.hessian2.registry import TypeRegistry
+    from kubbo.wire.hessian2.types import JavaType
+
+__all__ = ["READ", "READ_NUMBERS", "Read", "Reader"]
+
+
+class Reader:
+    """Decodes one message, value by value.
+
+    Attributes:
+        offset: position of the next value.
+        limits: what the message may cost; the counts run through all its values.
+    """
+
+    __slots__ = (
+        "classes",
+        "converted",
+        "data",
+        "field_names",
+        "limits",
+        "nodes",
+        "offset",
+        "refs",
+        "registry",
+        "size",
+        "types",
+    )
+
+    def __init__(
+        self,
+        data: bytes,
+        registry: TypeRegistry,
+        limits: Limits | None = None,
+        offset: int = 0,
+    ) -> None:
+        self.data = bytes(data)
+        self.size = len(self.data)
+        self.registry = registry
+        self.limits = limits or Limits()
+        self.offset = offset
+        self.nodes = self.limits.nodes
+        self.field_names = self.limits.field_names
+        self.refs: list[Value] = []
+        self.types: list[str] = []
+        self.classes: list[WireClass] = []
+        # What a shared list or map became under a hint, by its identity: it is converted
+        # once however often it is referred to, and stays one object.
+        self.converted: dict[tuple[int, int], Value] = {}
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every byte was read."""
+        return self.offset >= self.size
+
+    def read(self, type: JavaType | None = None, path: str = "") -> Value:  # noqa: A002 - the word for it
+        """Read the next value, converted to its type if one is given.
+
+        Raises:
+            DecodeError: the bytes are no value, exceed a limit or do not fit the type.
+        """
+        start = self.offset
+        try:
+            data = self.data
+            self.count(1)
+            if type is None:
+                return READ[data[start]](self, start + 1, self.limits.depth)
+            value = type.table[data[start]](self, start + 1, self.limits.depth)
+            return type.convert(value, self)
+        except Fault as fault:
+            if fault.offset < 0:
+                fault.offset = start
+            raise fault.error(path) from None
+        except TRUNCATED:
+            raise self._cut_short().error(path) from None
+        except RecursionError:
+            raise Fault("nested too deeply for Python's stack", start).error(path) from None
+        except MemoryError:
+            raise Fault("no memory is left for this value", start).error(path) from None
+
+    def count(self, nodes: int) -> None:
+        """Take values from the budget of the message.
+
+        Raises:
+            Fault: it is used up.
+        """
+        self.nodes -= nodes
+        if self.nodes < 0:
+            raise Fault(f"more than {self.limits.nodes} values in one message", self.offset)
+
+    def within(self, error: Exception, step: str, start: int) -> Fault:
+        """The fault, one step further out. `start` is where the value of that step began."""
+        fault = error if isinstance(error, Fault) else self._cut_short()
+        if fault.offset < 0:
+            fault.offset = start
+        fault.steps.append(step)
+        return fault
+
+    def _cut_short(self) -> Fault:
+        return Fault("the message ends within a value", self.size)
+
+
+Read: TypeAlias = Callable[[Reader, int, int], "Value"]
+"""Reads what follows a first byte: (reader, position after it, containers left) -> value."""
+
+_WITHIN = (Fault, *TRUNCATED)
+
+
+def _unassigned(reader: Reader, at: int, depth: int) -> Value:
+    raise Fault(f"0x{reader.data[at - 1]:02x} begins no value", at - 1)
+
+
+READ: list[Read] = [_unassigned] * 256
+
+
+# ------------------------------------------------------------------ fixed values and numbers
+
+_int32 = struct.Struct(">i").unpack_from
+_int64 = struct.Struct(">q").unpack_from
+_int16 = struct.Struct(">h").unpack_from
+_int8 = struct.Struct(">b").unpack_from
+_float64 = struct.Struct(">d").unpack_from
+
+
+def _constant(value: Value) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        reader.offset = at
+        return value
+
+    return read
+
+
+def _number_12(base: int, kind: type[int]) -> Read:
+    """Four bits of the first byte (in `base`) and one more byte."""
+    if kind is int:
+
+        def read(reader: Reader, at: int, depth: int) -> Value:
+            reader.offset = at + 1
+            return base + reader.data[at]
+    else:
+
+        def read(reader: Reader, at: int, depth: int) -> Value:
+            reader.offset = at + 1
+            return kind(base + reader.data[at])
+
+    return read
+
+
+def _number_19(base: int, kind: type[int]) -> Read:
+    """Three bits of the first byte (in `base`) and two more bytes."""
+    if kind is int:
+
+        def read(reader: Reader, at: int, depth: int) -> Value:
+            data = reader.data
+            reader.offset = at + 2
+            return base + (data[at] << 8) + data[at + 1]
+    else:
+
+        def read(reader: Reader, at: int, depth: int) -> Value:
+            data = reader.data
+            reader.offset = at + 2
+            return kind(base + (data[at] << 8) + data[at + 1])
+
+    return read
+
+
+def _int_32(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 4
+    return _int32(reader.data, at)[0]
+
+
+def _long_32(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 4
+    return LongValue(_int32(reader.data, at)[0])
+
+
+def _long_64(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 8
+    value = _int64(reader.data, at)[0]
+    return LongValue(value) if -0x80000000 <= value <= 0x7FFFFFFF else value
+
+
+def _plain_long_64(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 8
+    return _int64(reader.data, at)[0]
+
+
+def _double_8(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 1
+    return float(_int8(reader.data, at)[0])
+
+
+def _double_16(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 2
+    return float(_int16(reader.data, at)[0])
+
+
+def _double_mills(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 4
+    return 0.001 * _int32(reader.data, at)[0]
+
+
+def _double_64(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 8
+    return _float64(reader.data, at)[0]
+
+
+READ[0x4E] = _constant(None)
+READ[0x54] = _constant(True)  # noqa: FBT003 - the value itself
+READ[0x46] = _constant(False)  # noqa: FBT003 - the value itself
+for _tag in range(0x80, 0xC0):
+    READ[_tag] = _constant(_tag - 0x90)
+for _tag in range(0xC0, 0xD0):
+    READ[_tag] = _number_12((_tag - 0xC8) << 8, int)
+for _tag in range(0xD0, 0xD8):
+    READ[_tag] = _number_19((_tag - 0xD4) << 16, int)
+READ[0x49] = _int_32
+READ[0x5B] = _constant(0.0)
+READ[0x5C] = _constant(1.0)
+READ[0x5D] = _double_8
+READ[0x5E] = _double_16
+READ[0x5F] = _double_mills
+READ[0x44] = _double_64
+
+
+def _set_longs(table: list[Read], kind: type[int], long_32: Read, long_64: Read) -> None:
+    for tag in range(0xD8, 0xF0):
+        table[tag] = _constant(kind(tag - 0xE0))
+    for tag in range(0xF0, 0x100):
+        table[tag] = _number_12((tag - 0xF8) << 8, kind)
+    for tag in range(0x38, 0x40):
+        table[tag] = _number_19((tag - 0x3C) << 16, kind)
+    table[0x59] = long_32
+    table[0x4C] = long_64
+
+
+# ------------------------------------------------------------------ dates
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - as in the rest of the codec
+
+
+def _date(milliseconds: int) -> Value:
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # beyond the years 1 to 9999
+        return DateValue(milliseconds)
+
+
+def _date_milliseconds(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 8
+    return _date(_int64(reader.data, at)[0])
+
+
+def _date_minutes(reader: Reader, at: int, depth: int) -> Value:
+    reader.offset = at + 4
+    return _date(_int32(reader.data, at)[0] * 60_000)
+
+
+READ[0x4A] = _date_milliseconds
+READ[0x4B] = _date_minutes
+
+
+# ------------------------------------------------------------------ text
+
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+
+
+def _end_of_units(reader: Reader, at: int, units: int) -> int:
+    """Where a string of so many UTF-16 units ends. A unit is one to three bytes."""
+    data = reader.data
+    end = at
+    while units:
+        piece = data[end : end + units]
+        if len(piece) < units:
+            raise Fault("the message ends within a string", reader.size)
+        end += units
+        if end - at > 3 * reader.size:  # pragma: no cover - cannot happen, and must not hang
+            raise Fault("a string of continuation bytes", at)
+        units -= len(piece.translate(None, _CONTINUATIONS))
+    # The last unit may go on behind its first byte.
+    last = end - 1
+    while last > at and 0x80 <= data[last] < 0xC0 and end - last < 3:
+        last -= 1
+    if end > at:
+        first = data[last]
+        end = max(end, last + (1 if first < 0x80 else 2 if first < 0xE0 else 3))
+    if end > reader.size:
+        raise Fault("the message ends within a string", reader.size)
+    return end
+
+
+def _text(raw: bytes, at: int) -> str:
+    """CESU-8 to text: surrogate pairs become characters, lone surrogates stay."""
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise Fault(f"a string is not UTF-8 ({error.reason})", at + error.start) from None
+    if b"\xed" in raw:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return text
+
+
+def _read_units(reader: Reader, at: int, units: int) -> bytes:
+    """The raw bytes of a string or chunk, without four-byte UTF-8."""
+    end = at + units
+    raw = reader.data[at:end]
+    if len(raw) < units:
+        raise Fault("the message ends within a string", reader.size)
+    if not raw.isascii():
+        end = _end_of_units(reader, at, units)
+        raw = reader.data[at:end]
+        if max(raw) >= 0xF0:
+            raise Fault("four-byte UTF-8 in a string; Hessian writes surrogates", at)
+    reader.offset = end
+    return raw
+
+
+def _short_text(units: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        end = at + units
+        raw = reader.data[at:end]
+        if raw.isascii() and end <= reader.size:
+            reader.offset = end
+            return raw.decode("ascii")
+        return _text(_read_units(reader, at, units), at)
+
+    return read
+
+
+def _text_10(high: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        return _text(_read_units(reader, at + 1, high + reader.data[at]), at + 1)
+
+    return read
+
+
+def _text_16(reader: Reader, at: int, depth: int) -> Value:
+    data = reader.data
+    return _text(_read_units(reader, at + 2, (data[at] << 8) + data[at + 1]), at + 2)
+
+
+def _text_chunks(reader: Reader, at: int, depth: int) -> Value:
+    """Chunks of any size up to the last one, joined before pairs are looked for."""
+    data = reader.data
+    start = at
+    parts: list[bytes] = []
+    tag = 0x52
+    while tag == 0x52:
+        parts.append(_read_units(reader, at + 2, (data[at] << 8) + data[at + 1]))
+        at = reader.offset
+        tag = data[at]
+        at += 1
+    if tag < 0x20:
+        parts.append(_read_units(reader, at, tag))
+    elif 0x30 <= tag < 0x34:
+        parts.append(_read_units(reader, at + 1, ((tag - 0x30) << 8) + data[at]))
+    elif tag == 0x53:
+        parts.append(_read_units(reader, at + 2, (data[at] << 8) + data[at + 1]))
+    else:
+        raise Fault(f"0x{tag:02x} continues no string", at - 1)
+    return _text(b"".join(parts), start)
+
+
+for _tag in range(0x20):
+    READ[_tag] = _short_text(_tag)
+for _tag in range(0x30, 0x34):
+    READ[_tag] = _text_10((_tag - 0x30) << 8)
+READ[0x53] = _text_16
+READ[0x52] = _text_chunks
+
+
+# ------------------------------------------------------------------ binary
+
+
+def _read_bytes(reader: Reader, at: int, length: int) -> bytes:
+    end = at + length
+    if end > reader.size:
+        raise Fault("the message ends within binary data", reader.size)
+    reader.offset = end
+    return reader.data[at:end]
+
+
+def _short_binary(length: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        return _read_bytes(reader, at, length)
+
+    return read
+
+
+def _binary_10(high: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        return _read_bytes(reader, at + 1, high + reader.data[at])
+
+    return read
+
+
+def _binary_16(reader: Reader, at: int, depth: int) -> Value:
+    data = reader.data
+    return _read_bytes(reader, at + 2, (data[at] << 8) + data[at + 1])
+
+
+def _binary_chunks(reader: Reader, at: int, depth: int) -> Value:
+    data = reader.data
+    parts: list[bytes] = []
+    tag = 0x41
+    while tag == 0x41:
+        parts.append(_read_bytes(reader, at + 2, (data[at] << 8) + data[at + 1]))
+        at = reader.offset
+        tag = data[at]
+        at += 1
+    if 0x20 <= tag < 0x30:
+        parts.append(_read_bytes(reader, at, tag - 0x20))
+    elif 0x34 <= tag < 0x38:
+        parts.append(_read_bytes(reader, at + 1, ((tag - 0x34) << 8) + data[at]))
+    elif tag == 0x42:
+        parts.append(_read_bytes(reader, at + 2, (data[at] << 8) + data[at + 1]))
+    else:
+        raise Fault(f"0x{tag:02x} continues no binary data", at - 1)
+    return b"".join(parts)
+
+
+for _tag in range(0x20, 0x30):
+    READ[_tag] = _short_binary(_tag - 0x20)
+for _tag in range(0x34, 0x38):
+    READ[_tag] = _binary_10((_tag - 0x34) << 8)
+READ[0x42] = _binary_16
+READ[0x41] = _binary_chunks
+
+
+# ------------------------------------------------------------------ small parts of containers
+
+
+def _read_int(reader: Reader, at: int, what: str) -> int:
+    """A length, a count or an index: an int that is not negative."""
+    tag = reader.data[at]
+    if not (0x80 <= tag < 0xD8 or tag == 0x49):
+        raise Fault(f"{what} must be an int, not 0x{tag:02x}", at)
+    value: int = READ[tag](reader, at + 1, 0)
+    if value < 0:
+        raise Fault(f"{what} is negative", at)
+    return value
+
+
+def _read_name(reader: Reader, at: int, what: str) -> str:
+    tag = reader.data[at]
+    if not (tag < 0x20 or 0x30 <= tag < 0x34 or tag in (0x52, 0x53)):
+        raise Fault(f"{what} must be a string, not 0x{tag:02x}", at)
+    name: str = READ[tag](reader, at + 1, 0)
+    return name
+
+
+def _read_type(reader: Reader, at: int) -> str:
+    """The type of a list or map: its name, or the number of one that came before."""
+    tag = reader.data[at]
+    if 0x80 <= tag < 0xD8 or tag == 0x49:
+        number = _read_int(reader, at, "a type reference")
+        if number >= len(reader.types):
+            raise Fault(f"type reference {number} of {len(reader.types)}", at)
+        return reader.types[number]
+    name = _read_name(reader, at, "a type")
+    reader.types.append(name)
+    return name
+
+
+def _deeper(reader: Reader, at: int, depth: int) -> int:
+    if depth <= 0:
+        raise Fault(f"nested deeper than {reader.limits.depth} containers", at - 1)
+    return depth - 1
+
+
+# ------------------------------------------------------------------ lists
+
+
+def _read_items(reader: Reader, at: int, count: int, depth: int, into: list[Value]) -> Value:
+    """A known number of values. `at` is where the first one begins."""
+    reader.refs.append(into)
+    data = reader.data
+    size = reader.size
+    if count > size - at:
+        raise Fault(f"a list of {count} values in {max(0, size - at)} bytes", at)
+    reader.count(count)
+    append = into.append
+    start = at
+    try:
+        for _ in range(count):
+            start = at
+            tag = data[at]
+            if tag < 0x20:  # short strings, without a call
+                end = at + 1 + tag
+                raw = data[at + 1 : end]
+                if raw.isascii() and end <= size:
+                    append(raw.decode("ascii"))
+                    at = end
+                    continue
+            append(READ[tag](reader, at + 1, depth))
+            at = reader.offset
+    except _WITHIN as error:
+        raise reader.within(error, f"[{len(into)}]", start) from None
+    reader.offset = at
+    return into
+
+
+def _read_items_to_end(reader: Reader, at: int, depth: int, into: list[Value]) -> Value:
+    """Values up to the byte 5a."""
+    reader.refs.append(into)
+    data = reader.data
+    try:
+        while data[at] != 0x5A:
+            reader.count(1)
+            into.append(READ[data[at]](reader, at + 1, depth))
+            at = reader.offset
+    except _WITHIN as error:
+        raise reader.within(error, f"[{len(into)}]", at) from None
+    reader.offset = at + 1
+    return into
+
+
+def _typed(reader: Reader, at: int) -> JavaList[object]:
+    made = JavaList[object].__new__(JavaList)
+    made.java_type = _read_type(reader, at)
+    return made
+
+
+def _untyped_short(count: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        return _read_items(reader, at, count, _deeper(reader, at, depth), [])
+
+    return read
+
+
+def _typed_short(count: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        depth = _deeper(reader, at, depth)
+        made = _typed(reader, at)
+        return _read_items(reader, reader.offset, count, depth, made)
+
+    return read
+
+
+def _untyped_counted(reader: Reader, at: int, depth: int) -> Value:
+    depth = _deeper(reader, at, depth)
+    count = _read_int(reader, at, "a length")
+    return _read_items(reader, reader.offset, count, depth, [])
+
+
+def _typed_counted(reader: Reader, at: int, depth: int) -> Value:
+    depth = _deeper(reader, at, depth)
+    made = _typed(reader, at)
+    count = _read_int(reader, reader.offset, "a length")
+    return _read_items(reader, reader.offset, count, depth, made)
+
+
+def _untyped_variable(reader: Reader, at: int, depth: int) -> Value:
+    return _read_items_to_end(reader, at, _deeper(reader, at, depth), [])
+
+
+def _typed_variable(reader: Reader, at: int, depth: int) -> Value:
+    depth = _deeper(reader, at, depth)
+    made = _typed(reader, at)
+    return _read_items_to_end(reader, reader.offset, depth, made)
+
+
+for _tag in range(8):
+    READ[0x70 + _tag] = _typed_short(_tag)
+    READ[0x78 + _tag] = _untyped_short(_tag)
+READ[0x55] = _typed_variable
+READ[0x56] = _typed_counted
+READ[0x57] = _untyped_variable
+READ[0x58] = _untyped_counted
+
+
+# ------------------------------------------------------------------ maps
+
+
+def _read_entries(reader: Reader, at: int, depth: int, into: dict[Value, Value]) -> Value:
+    """Keys and values up to the byte 5a."""
+    reader.refs.append(into)
+    data = reader.data
+    guard: KeyGuard | None = None
+    step = "[key]"
+    try:
+        while data[at] != 0x5A:
+            reader.count(2)
+            step = "[key]"
+            key = READ[data[at]](reader, at + 1, depth)
+            if key.__class__ not in PLAIN_KEYS:
+                if guard is None:
+                    guard = KeyGuard(reader.limits)
+                key = guard.admit(key, into)
+            at = reader.offset
+            step = ""
+            into[key] = READ[data[at]](reader, at + 1, depth)
+            at = reader.offset
+    except _WITHIN as error:
+        raise reader.within(error, step or f"[{render(key, limit=40)}]", at) from None  # pyright: ignore[reportPossiblyUnboundVariable] - step is empty only once key is read
+    reader.offset = at + 1
+    return into
+
+
+def _untyped_map(reader: Reader, at: int, depth: int) -> Value:
+    return _read_entries(reader, at, _deeper(reader, at, depth), {})
+
+
+def _typed_map(reader: Reader, at: int, depth: int) -> Value:
+    depth = _deeper(reader, at, depth)
+    made = JavaMap[object].__new__(JavaMap)
+    made.java_type = _read_type(reader, at)
+    return _read_entries(reader, reader.offset, depth, made)
+
+
+READ[0x48] = _untyped_map
+READ[0x4D] = _typed_map
+
+
+# ------------------------------------------------------------------ objects
+
+
+def _definition(reader: Reader, at: int, depth: int) -> Value:
+    """A class definition, and the value that follows it (as a rule, its first object)."""
+    data = reader.data
+    while True:  # definitions may follow each other; no recursion for a peer to use
+        start = at - 1
+        if len(reader.classes) >= reader.limits.class_definitions:
+            raise Fault(f"more than {reader.limits.class_definitions} class definitions", start)
+        name = _read_name(reader, at, "a class name")
+        count = _read_int(reader, reader.offset, "a number of fields")
+        at = reader.offset
+        if count > reader.size - at:
+            raise Fault(f"a class of {count} fields in {reader.size - at} bytes", start)
+        reader.field_names -= count
+        if reader.field_names < 0:
+            limit = reader.limits.field_names
+            raise Fault(f"more than {limit} field names in one message", start)
+        fields: list[str] = []
+        for _ in range(count):
+            fields.append(_read_name(reader, at, "a field name"))
+            at = reader.offset
+        reader.classes.append(reader.registry.wire_class(name, tuple(fields)))
+        at = reader.offset
+        tag = data[at]
+        at += 1
+        if tag != 0x43:
+            return READ[tag](reader, at, depth)
+
+
+def _read_object(reader: Reader, at: int, depth: int, number: int) -> Value:
+    classes = reader.classes
+    if number >= len(classes):
+        raise Fault(f"an object of class {number} of {len(classes)}", at - 1)
+    wire_class = classes[number]
+    reader.offset = at
+    reader.count(wire_class.width)
+    return wire_class.read(reader, at, _deeper(reader, at, depth))
+
+
+def _object_short(number: int) -> Read:
+    def read(reader: Reader, at: int, depth: int) -> Value:
+        return _read_object(reader, at, depth, number)
+
+    return read
+
+
+def _object_counted(reader: Reader, at: int, depth: int) -> Value:
+    number = _read_int(reader, at, "a class number")
+    return _read_object(reader, reader.offset, depth, number)
+
+
+def _reference(reader: Reader, at: int, depth: int) -> Value:
+    number = _read_int(reader, at, "a reference")
+    if number >= len(reader.refs):
+        raise Fault(f"reference {number} of {len(reader.refs)}", at - 1)
+    return reader.refs[number]
+
+
+READ[0x43] = _definition
+for _tag in range(16):
+    READ[0x60 + _tag] = _object_short(_tag)
+READ[0x4F] = _object_counted
+READ[0x51] = _reference
+
+
+# ------------------------------------------------------------------ where a hint asks for a number
+
+READ_NUMBERS: list[Read] = list(READ)
+"""As `READ`, but a long is a plain int: for positions whose type is declared."""
+
+_set_longs(READ, LongValue, _long_32, _long_64)
+_set_longs(READ_NUMBERS, int, _int_32, _plain_long_64)

@@ -1,0 +1,727 @@
+"""Java types: how a value of each is written, and what Python value it is read as.
+
+A `JavaType` is made once for a hint or a Java name (see `registry`) and then used for
+every call. `write` checks a Python value and appends it; `convert` takes what the reader
+made of the bytes by themselves and makes it what the hint says. As a rule that is the
+same object, and then nothing is copied: lists are looked through for the classes of
+their items at the speed of C, and rebuilt only when one of them differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kubbo.errors import EncodeError
+from kubbo.java import DateValue, JavaList, JavaMap, Key, Record, render
+from kubbo.wire.hessian2.faults import Fault
+from kubbo.wire.hessian2.keys import KeyGuard
+from kubbo.wire.hessian2.reader import READ, READ_NUMBERS, Read, Reader
+from kubbo.wire.hessian2.scalars import (
+    INT_MAX,
+    INT_MIN,
+    LONG_MAX,
+    LONG_MIN,
+    encode_binary,
+    encode_date,
+    encode_double,
+    encode_int,
+    encode_long,
+    encode_text,
+    shortest_float,
+)
+from kubbo.wire.hessian2.writer import within
+
+if TYPE_CHECKING:
+    from kubbo.model import Value
+    from kubbo.wire.hessian2.writer import Writer
+
+__all__ = ["JavaType"]
+
+_NOTHING: frozenset[type] = frozenset()
+
+
+class JavaType:
+    """One Java type; instances are shared and never change once prepared.
+
+    Attributes:
+        name: Java's notation, `int[]` or `com.example.User`.
+        descriptor: the JVM's, `[I` or `Lcom/example/User;`.
+        component: what an array of it is called on the wire after the bracket.
+        zero: what a missing field has: null, or a primitive's 0.
+        plain: classes of natural values that stay as they are, so need no `convert`.
+        table: what the value's first byte is looked up in.
+    """
+
+    __slots__ = ("component", "descriptor", "name", "plain", "table", "zero")
+
+    def __init__(
+        self,
+        name: str,
+        descriptor: str = "",
+        *,
+        component: str = "",
+        zero: Value = None,
+        plain: frozenset[type] = _NOTHING,
+        table: list[Read] = READ,
+    ) -> None:
+        self.name = name
+        self.descriptor = descriptor or f"L{name.replace('.', '/')};"
+        self.component = component or name
+        self.zero = zero
+        self.plain = plain
+        self.table = table
+
+    def __repr__(self) -> str:
+        return f"<JavaType {self.name}>"
+
+    def write(self, writer: Writer, value: Value) -> None:
+        """Append a value of this type.
+
+        Raises:
+            EncodeError: it is none.
+        """
+        raise NotImplementedError
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        """Make a natural value what this type's hint says.
+
+        Raises:
+            Fault: it cannot be.
+        """
+        raise NotImplementedError
+
+    def unfit(self, value: Value, hint: str = "") -> EncodeError:
+        """The error for a value that is none of this type."""
+        advice = f"; {hint}" if hint else ""
+        kind = type(value).__name__
+        return EncodeError(f"{render(value, limit=80)} ({kind}) is no {self.name}{advice}")
+
+    def mismatch(self, value: Value) -> Fault:
+        """The fault for a natural value that this type cannot be made of."""
+        kind = value.class_name[:200] if isinstance(value, Record) else type(value).__name__
+        return Fault(f"expected {self.name}, got {kind} {render(value, limit=80)}")
+
+
+class ObjectType(JavaType):
+    """java.lang.Object and its like: anything; the value's own class decides."""
+
+    __slots__ = ()
+
+    def write(self, writer: Writer, value: Value) -> None:
+        writer.write_any(value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        return value
+
+
+# ------------------------------------------------------------------ numbers, text, bytes
+
+
+class WholeType(JavaType):
+    """byte, short, int, long: whole numbers of so many bits."""
+
+    __slots__ = ("_advice", "_encode", "_max", "_min")
+
+    def __init__(self, name: str, descriptor: str, bits: int, advice: str) -> None:
+        super().__init__(name, descriptor, zero=0, plain=frozenset({int}), table=READ_NUMBERS)
+        self._min, self._max = -(1 << bits - 1), (1 << bits - 1) - 1
+        self._encode = encode_long if name == "long" else encode_int
+        self._advice = advice
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value.__class__ is not int and (isinstance(value, bool) or not isinstance(value, int)):
+            boxed = "declare it as nullable (X | None)" if value is None else ""
+            raise self.unfit(value, boxed)
+        if not self._min <= value <= self._max:
+            raise self.unfit(value, self._advice)
+        writer.put(self._encode(value))
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None:
+            return 0
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        raise self.mismatch(value)
+
+
+class FloatingType(JavaType):
+    """float and double."""
+
+    __slots__ = ("_single",)
+
+    def __init__(self, name: str, descriptor: str) -> None:
+        super().__init__(name, descriptor, zero=0.0, plain=frozenset({float}), table=READ_NUMBERS)
+        self._single = name == "float"
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value.__class__ is not float:
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise self.unfit(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise self.unfit(value) from None
+        if self._single:
+            try:
+                value = shortest_float(value)
+            except OverflowError:
+                raise self.unfit(value, "declare it as kubbo.java.Double") from None
+        writer.put(encode_double(value))
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None:
+            return 0.0
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            try:
+                return float(value)
+            except OverflowError:
+                pass
+        raise self.mismatch(value)
+
+
+class BooleanType(JavaType):
+    """boolean."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("boolean", "Z", zero=False, plain=frozenset({bool}))
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is True:
+            writer.put(b"T")
+        elif value is False:
+            writer.put(b"F")
+        else:
+            raise self.unfit(value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None:
+            return False
+        if isinstance(value, bool):
+            return value
+        raise self.mismatch(value)
+
+
+class CharType(JavaType):
+    """char: one UTF-16 unit, a string of length 1 on the wire."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("char", "C", zero="\0")
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if not isinstance(value, str) or len(value) != 1 or value > "\uffff":
+            raise self.unfit(value, "a char is one character up to U+FFFF")
+        writer.put(encode_text(value))
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None:
+            return "\0"
+        if isinstance(value, str) and len(value) == 1:
+            return value
+        raise self.mismatch(value)
+
+
+class BoxedType(JavaType):
+    """The object of a primitive (java.lang.Integer), which may be null."""
+
+    __slots__ = ("primitive",)
+
+    def __init__(self, name: str, primitive: JavaType) -> None:
+        plain = primitive.plain | {type(None)} if primitive.plain else _NOTHING
+        super().__init__(name, plain=plain, table=primitive.table)
+        self.primitive = primitive
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+        else:
+            self.primitive.write(writer, value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        return None if value is None else self.primitive.convert(value, reader)
+
+
+class StringType(JavaType):
+    """java.lang.String."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str = "java.lang.String", component: str = "string") -> None:
+        super().__init__(name, component=component, plain=frozenset({str, type(None)}))
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value.__class__ is str or isinstance(value, str):
+            writer.put(encode_text(value))
+        elif value is None:
+            writer.put(b"N")
+        else:
+            raise self.unfit(value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None or isinstance(value, str):
+            return value
+        raise self.mismatch(value)
+
+
+class BytesType(JavaType):
+    """byte[]: binary on the wire. `listed` when the hint is a list of numbers, not bytes."""
+
+    __slots__ = ("_listed",)
+
+    def __init__(self, *, listed: bool = False) -> None:
+        plain = _NOTHING if listed else frozenset({bytes, type(None)})
+        super().__init__("byte[]", "[B", component="[byte", plain=plain)
+        self._listed = listed
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            writer.put(encode_binary(value))  # pyright: ignore[reportUnknownArgumentType] - any view
+        elif value is None:
+            writer.put(b"N")
+        elif isinstance(value, list):
+            try:
+                writer.put(encode_binary(bytes(number & 0xFF for number in _bytes_of(value))))  # pyright: ignore[reportUnknownArgumentType] - checked there
+            except (TypeError, ValueError):
+                raise self.unfit(value, "bytes, or whole numbers from -128 to 127") from None  # pyright: ignore[reportUnknownArgumentType] - checked there
+        else:
+            raise self.unfit(value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if isinstance(value, bytes) and self._listed:
+            reader.count(len(value))
+            return [number - 256 if number > 127 else number for number in value]
+        if value is None or isinstance(value, bytes):
+            return value
+        raise self.mismatch(value)
+
+
+def _bytes_of(numbers: list[Any]) -> Iterable[int]:
+    for number in numbers:
+        if not isinstance(number, int) or not -128 <= number <= 127:
+            raise ValueError
+        yield number
+
+
+class CharsType(JavaType):
+    """char[]: a string on the wire. `listed` when the hint is a list of characters."""
+
+    __slots__ = ("_listed",)
+
+    def __init__(self, *, listed: bool = False) -> None:
+        plain = _NOTHING if listed else frozenset({str, type(None)})
+        super().__init__("char[]", "[C", component="[char", plain=plain)
+        self._listed = listed
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+        elif isinstance(value, str):
+            writer.put(encode_text(value))
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):  # pyright: ignore[reportUnknownVariableType] - checked here
+            writer.put(encode_text("".join(value)))  # pyright: ignore[reportUnknownArgumentType] - checked above
+        else:
+            raise self.unfit(value)  # pyright: ignore[reportUnknownArgumentType] - any value
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if isinstance(value, str) and self._listed:
+            reader.count(len(value))
+            return list(value)
+        if value is None or isinstance(value, str):
+            return value
+        raise self.mismatch(value)
+
+
+# ------------------------------------------------------------------ dates
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - one spelling in the codec
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def milliseconds(value: datetime) -> int:
+    """Milliseconds since 1970 UTC of an aware datetime, rounded down."""
+    return (value - _EPOCH) // _MILLISECOND
+
+
+class DateType(JavaType):
+    """java.util.Date: an instant in milliseconds, an aware datetime in UTC."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(
+            "java.util.Date", component="date", plain=frozenset({datetime, type(None)})
+        )
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+        elif isinstance(value, datetime):
+            if value.tzinfo is None:
+                raise self.unfit(
+                    value, "give it a time zone, or declare it as kubbo.java.LocalDateTime"
+                )
+            writer.put(encode_date(milliseconds(value)))
+        elif isinstance(value, DateValue):
+            write_date_value(writer, value)
+        else:
+            raise self.unfit(value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
+            return value
+        if isinstance(value, DateValue):
+            raise Fault(f"the date {int(value)} ms is outside of Python's years 1 to 9999")
+        raise self.mismatch(value)
+
+
+def write_date_value(writer: Writer, value: Value) -> None:
+    """Append a java.util.Date that is known by its milliseconds."""
+    if not LONG_MIN <= value <= LONG_MAX:
+        raise EncodeError(f"{render(value)} milliseconds is no java.util.Date")
+    writer.put(encode_date(value))
+
+
+# ------------------------------------------------------------------ lists, arrays, sets
+
+_ONCE = 16
+"""Longer lists are remembered once they are converted: see `Reader.converted`."""
+
+
+def write_items(writer: Writer, items: Collection[Any], item: JavaType, java_type: str) -> None:
+    """Append a list header and the items; the caller has asked `writer.seen`."""
+    writer.enter()
+    writer.begin_list(len(items), java_type)
+    index = 0
+    write = item.write
+    try:
+        for index, value in enumerate(items):  # noqa: B007 - read by the handler
+            write(writer, value)
+    except EncodeError as error:
+        raise within(f"[{index}]", error) from None
+    writer.depth += 1
+
+
+def convert_items(items: Iterable[Any], item: JavaType, reader: Reader, into: list[Any]) -> None:
+    """Convert items into a list, one by one."""
+    convert = item.convert
+    plain = item.plain
+    append = into.append
+    try:
+        for value in items:
+            append(value if value.__class__ in plain else convert(value, reader))
+    except Fault as fault:
+        fault.steps.append(f"[{len(into)}]")
+        raise
+
+
+class ListType(JavaType):
+    """A java.util.List, or a class of it; an array if its name ends with brackets."""
+
+    __slots__ = ("_java_type", "item")
+    accepted: ClassVar[tuple[type, ...]] = (list, tuple)
+
+    def __init__(
+        self, name: str, item: JavaType, *, descriptor: str = "", java_type: str = ""
+    ) -> None:
+        super().__init__(name, descriptor, component=java_type)
+        self.item = item
+        self._java_type = java_type
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+            return
+        java_type = self._java_type
+        if value.__class__ is not list and not isinstance(value, self.accepted):
+            if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Collection):
+                raise self.unfit(value)  # pyright: ignore[reportUnknownArgumentType] - any value
+            value = list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any items
+        elif not java_type and isinstance(value, JavaList):
+            java_type = value.java_type
+        if not writer.seen(value):
+            write_items(writer, value, self.item, java_type)  # pyright: ignore[reportUnknownArgumentType] - any items
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value.__class__ is not list and not isinstance(value, list):
+            if value is None:
+                return None
+            if not isinstance(value, (tuple, set, frozenset)):
+                raise self.mismatch(value)
+        key = (id(value), id(self))
+        if len(value) > _ONCE:
+            known = reader.converted.get(key)
+            if known is not None:
+                return known
+        if isinstance(value, list) and not set(map(type, value)) - self.item.plain:
+            if len(value) > _ONCE:
+                reader.converted[key] = value
+            return value
+        known = reader.converted.get(key)
+        if known is not None:
+            return known
+        made: list[Any] = []
+        if isinstance(value, JavaList):
+            made = JavaList.of(made, value.java_type)
+        reader.converted[key] = made  # before its items, which may refer to it
+        convert_items(value, self.item, reader, made)
+        return made
+
+
+class TupleType(JavaType):
+    """A java.util.List that is a tuple here: of one type, or of one type a place."""
+
+    __slots__ = ("_items", "_rest")
+
+    def __init__(self, items: tuple[JavaType, ...], rest: JavaType | None) -> None:
+        super().__init__("java.util.List")
+        self._items = items
+        self._rest = rest
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+            return
+        if not isinstance(value, (tuple, list)):
+            raise self.unfit(value)
+        items: Any = value
+        if self._rest is None and len(items) != len(self._items):
+            raise self.unfit(items, f"it needs {len(self._items)} items")
+        # Python shares equal tuples as it likes: two of them are never one Java list.
+        writer.seen(list(items))
+        if self._rest is not None:
+            write_items(writer, items, self._rest, "")
+            return
+        writer.enter()
+        writer.begin_list(len(items), "")
+        for index, (item, one) in enumerate(zip(self._items, items, strict=True)):
+            try:
+                item.write(writer, one)
+            except EncodeError as error:
+                raise within(f"[{index}]", error) from None
+        writer.depth += 1
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None or isinstance(value, tuple):
+            return value  # pyright: ignore[reportUnknownVariableType] - any items
+        if not isinstance(value, list):
+            raise self.mismatch(value)
+        items: list[Any] = value
+        known = reader.converted.get((id(value), id(self)))
+        if known is not None:
+            if known is _BUILDING:
+                raise Fault("a tuple within itself")
+            return known
+        reader.converted[id(value), id(self)] = _BUILDING
+        made: list[Any] = []
+        if self._rest is not None:
+            convert_items(items, self._rest, reader, made)
+        else:
+            if len(items) != len(self._items):
+                raise Fault(f"expected {len(self._items)} items, got {len(items)}")
+            for index, (item, one) in enumerate(zip(self._items, items, strict=True)):
+                try:
+                    made.append(item.convert(one, reader))
+                except Fault as fault:
+                    fault.steps.append(f"[{index}]")
+                    raise
+        result = reader.converted[id(value), id(self)] = tuple(made)
+        return result
+
+
+_BUILDING = object()
+
+
+class SetType(JavaType):
+    """A java.util.Set, a typed list on the wire."""
+
+    __slots__ = ("_frozen", "_java_type", "item")
+
+    def __init__(
+        self,
+        name: str,
+        item: JavaType,
+        *,
+        java_type: str = "java.util.HashSet",
+        frozen: bool = False,
+    ) -> None:
+        super().__init__(name)
+        self.item = item
+        self._java_type = java_type
+        self._frozen = frozen
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+            return
+        java_type = self._java_type
+        if isinstance(value, JavaList):
+            java_type = value.java_type
+        elif not isinstance(value, (set, frozenset)):
+            if not isinstance(value, (list, tuple)):
+                raise self.unfit(value)
+            value = list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any items
+        if not writer.seen(value):
+            write_items(writer, value, self.item, java_type)  # pyright: ignore[reportUnknownArgumentType] - any items
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if value is None or isinstance(value, (set, frozenset)):
+            return value  # pyright: ignore[reportUnknownVariableType] - any items
+        if not isinstance(value, list):
+            raise self.mismatch(value)
+        key = (id(value), id(self))  # pyright: ignore[reportUnknownArgumentType] - any items
+        known = reader.converted.get(key)
+        if known is not None:
+            if known is _BUILDING:
+                raise Fault("a set within itself")
+            return known
+        reader.converted[key] = _BUILDING
+        items: list[Any] = []
+        convert_items(value, self.item, reader, items)  # pyright: ignore[reportUnknownArgumentType] - any items
+        made = unique(items, reader)
+        result = reader.converted[key] = frozenset(made) if self._frozen else made
+        return result
+
+
+def unique(items: list[Any], reader: Reader) -> set[Any]:
+    """A set of the items, whose hashes a peer may have chosen."""
+    guard = KeyGuard(reader.limits)
+    made: set[Any] = set()
+    for item in items:
+        made.add(item if item.__class__ is str else guard.admit(item, made))
+    return made
+
+
+# ------------------------------------------------------------------ maps
+
+
+class MapType(JavaType):
+    """A java.util.Map, or a class of it."""
+
+    __slots__ = ("_java_type", "key", "value")
+
+    def __init__(self, name: str, key: JavaType, value: JavaType, *, java_type: str = "") -> None:
+        super().__init__(name)
+        self.key = key
+        self.value = value
+        self._java_type = java_type
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value is None:
+            writer.put(b"N")
+            return
+        java_type = self._java_type
+        if value.__class__ is not dict:
+            if not isinstance(value, Mapping):
+                raise self.unfit(value)
+            if isinstance(value, JavaMap):
+                java_type = java_type or value.java_type
+        if not writer.seen(value):
+            write_entries(writer, value, self.key, self.value, java_type)  # pyright: ignore[reportUnknownArgumentType] - any entries
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        if not isinstance(value, dict):
+            if value is None:
+                return None
+            raise self.mismatch(value)
+        entries: dict[Any, Any] = value
+        key = (id(entries), id(self))
+        known = reader.converted.get(key)
+        if known is not None:
+            return known
+        if not set(map(type, entries)) - self.key.plain and not (
+            set(map(type, entries.values())) - self.value.plain
+        ):
+            if len(entries) > _ONCE:
+                reader.converted[key] = entries
+            return entries
+        made: dict[Any, Any] = {}
+        if isinstance(entries, JavaMap):
+            made = JavaMap.of(made, entries.java_type)
+        reader.converted[key] = made
+        guard = KeyGuard(reader.limits)
+        for one, item in entries.items():
+            try:
+                converted = one.value if isinstance(one, Key) else one
+                converted = guard.admit(self.key.convert(converted, reader), made)
+                made[converted] = self.value.convert(item, reader)
+            except Fault as fault:
+                fault.steps.append(f"[{render(one, limit=40)}]")
+                raise
+        return made
+
+
+def write_entries(
+    writer: Writer, entries: Mapping[Any, Any], key: JavaType, value: JavaType, java_type: str
+) -> None:
+    """Append a map; the caller has asked `writer.seen`."""
+    writer.enter()
+    writer.begin_map(java_type)
+    for one, item in entries.items():
+        try:
+            key.write(writer, one.value if one.__class__ is Key else one)
+            value.write(writer, item)
+        except EncodeError as error:
+            raise within(f"[{render(one, limit=40)}]", error) from None
+    writer.put(b"Z")
+    writer.depth += 1
+
+
+# ------------------------------------------------------------------ values that nothing declares
+
+OBJECT = ObjectType("java.lang.Object", component="object")
+
+
+def write_whole(writer: Writer, value: Value) -> None:
+    """Append an int that nothing declares: an int if it fits one, else a long."""
+    if INT_MIN <= value <= INT_MAX:
+        writer.put(encode_int(value))
+    elif LONG_MIN <= value <= LONG_MAX:
+        writer.put(encode_long(value))
+    else:
+        raise EncodeError(
+            f"{render(value)} does not fit Java's long; declare it as kubbo.java.BigInteger, "
+            "or write a kubbo.java.BigIntegerValue"
+        )
+
+
+def write_long(writer: Writer, value: Value) -> None:
+    """Append a `LongValue`."""
+    if not LONG_MIN <= value <= LONG_MAX:
+        raise EncodeError(f"{render(value)} does not fit Java's long")
+    writer.put(encode_long(value))
+
+
+def write_record(writer: Writer, value: Value) -> None:
+    """Append an object whose class is known by name only."""
+    if writer.seen(value):
+        return
+    writer.enter()
+    fields = value.fields
+    writer.begin_object(writer.layout(value.class_name, tuple(fields)))
+    for name, item in fields.items():
+        try:
+            writer.write_any(item)
+        except EncodeError as error:
+            raise within(name, error) from None
+    writer.depth += 1
+
+
+class RecordType(JavaType):
+    """A class that nobody registered: a `Record`, or a dict of its fields."""
+
+    __slots__ = ()
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value.__class__ is dict:
+            value = Record(self.name, dict(value))
+        writer.write_any(value)
+
+    def convert(self, value: Value, reader: Reader) -> Value:
+        return value
