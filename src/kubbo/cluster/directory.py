@@ -12,6 +12,7 @@ have been answered.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from kubbo.cluster.member import Member, Pool
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from kubbo.transport.dialer import Dialers
 
 __all__ = ["Directory"]
+
+_log = logging.getLogger("kubbo.directory")
 
 
 class Directory:
@@ -56,6 +59,10 @@ class Directory:
             await self._resolver.watch(self.publish)
         except KubboError as error:
             self.publish(Failed(error))
+        except Exception as error:
+            # A resolver's bug must not leave calls waiting for what never comes.
+            _log.exception("the resolver of %s failed", self.target)
+            self.publish(Failed(error))
 
     def pool(self) -> Pool | None:
         """What to choose from now, None while nothing is known or nobody is there."""
@@ -68,8 +75,6 @@ class Directory:
             DeadlineExceeded: it said nothing in time.
             NoProvider: it says that there is no provider, or cannot say.
         """
-        if self._pool is not None:
-            return self._pool
         if isinstance(self.resolution, Pending):
             if self._known is None:
                 self._known = asyncio.get_running_loop().create_future()
@@ -80,9 +85,10 @@ class Directory:
                 raise DeadlineExceeded(
                     f"{self.target} was not resolved in time", progress=Progress.NOT_SENT
                 ) from None
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise self.no_provider()
-        return self._pool
+        return pool
 
     def no_provider(self) -> NoProvider:
         """Why there is nothing to choose from."""

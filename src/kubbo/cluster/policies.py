@@ -7,14 +7,13 @@ was answered never. Dubbo repeats whatever failed without an answer, writes incl
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kubbo.cluster.member import Pool
 from kubbo.errors import Code, Progress, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.directory import Directory
     from kubbo.cluster.member import Member
@@ -37,6 +36,10 @@ _HOPELESS: Final = frozenset(
 
 class Attempts(Protocol):
     """Makes attempts of one call; remembers who was tried, so that a policy need not."""
+
+    def untried(self) -> bool:
+        """Whether there is a member that this call has not tried yet."""
+        ...
 
     async def __call__(self) -> Result:
         """Pick a member that was not tried yet, where there is one, and send."""
@@ -64,13 +67,19 @@ class Failover:
             try:
                 return await attempts()
             except RpcError as error:
-                safe = error.progress is Progress.NOT_SENT or (
-                    invocation.idempotent and error.progress is Progress.SENT
-                )
-                if not safe or error.code in _HOPELESS or len(failed) >= self._retries:
+                if len(failed) >= self._retries or not _worth_a_retry(error, invocation, attempts):
                     error.attempts = tuple(failed)
                     raise
                 failed.append(error)
+
+
+def _worth_a_retry(error: RpcError, invocation: Invocation, attempts: Attempts) -> bool:
+    safe = error.progress is Progress.NOT_SENT or (
+        invocation.idempotent and error.progress is Progress.SENT
+    )
+    # Who refused a call will refuse it again; who could not be reached may come back.
+    useful = error.code is Code.UNAVAILABLE or attempts.untried()
+    return safe and useful and error.code not in _HOPELESS
 
 
 class Failfast:
@@ -80,6 +89,10 @@ class Failfast:
         """See `Cluster`."""
         del invocation
         return await attempts()
+
+
+RETRY_PAUSE: Final = 0.05
+"""Seconds before a member is tried again, doubled each time: it needs a moment to come back."""
 
 
 class DirectoryAttempts:
@@ -104,8 +117,12 @@ class DirectoryAttempts:
             pool = await self._directory.wait_pool(invocation.deadline)
         picker = pool.picker or self._balance.bind(pool)
         member = picker(invocation)
-        if self._tried and member in self._tried:
-            member = self._pick_untried(pool, picker)
+        if member in self._tried:
+            rest = self._rest(pool)
+            if rest:
+                member = self._balance.bind(Pool(rest))(invocation)
+            else:
+                await asyncio.sleep(RETRY_PAUSE * 2 ** (len(self._tried) - 1))
         self._tried.append(member)
         member.active += 1
         try:
@@ -113,8 +130,10 @@ class DirectoryAttempts:
         finally:
             member.active -= 1
 
-    def _pick_untried(self, pool: Pool, picker: Callable[[Invocation], Member]) -> Member:
-        rest = tuple(member for member in pool.members if member not in self._tried)
-        if rest:
-            picker = self._balance.bind(Pool(rest))
-        return picker(self._invocation)
+    def untried(self) -> bool:
+        """See `Attempts`."""
+        pool = self._directory.pool()
+        return pool is not None and bool(self._rest(pool))
+
+    def _rest(self, pool: Pool) -> tuple[Member, ...]:
+        return tuple(member for member in pool.members if member not in self._tried)

@@ -16,7 +16,9 @@ from kubbo.cluster.directory import Directory
 from kubbo.config import Options
 from kubbo.errors import UsageError
 from kubbo.model import ServiceKey, Signature
-from kubbo.naming import MappedResolver, NamingContext, open_resolver, parse_target
+from kubbo.naming.mapped import MappedResolver
+from kubbo.naming.open import NamingContext, open_resolver
+from kubbo.naming.target import parse_target
 from kubbo.rpc.reference import Reference, make_stub
 from kubbo.rpc.service import read_interface
 from kubbo.transport.deadlines import Deadlines
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kubbo.model import Result, Value
-    from kubbo.naming import Resolver
+    from kubbo.naming.resolution import Resolver
     from kubbo.rpc.filters import Filter
 
 __all__ = ["Channel", "GenericReference"]
@@ -178,18 +180,15 @@ class Channel:
     def _directory(self, key: ServiceKey, target: str | None) -> Directory:
         if self._dialers is None:
             raise UsageError('enter the channel first: "async with kubbo.Channel() as channel:"')
-        resolver: Resolver
-        if target is None:
-            name = str(key)
-        else:
-            parsed = parse_target(target)
-            name = str(parsed)
+        parsed = None if target is None else parse_target(target)
+        name = str(key if parsed is None else parsed)
         directory = self._directories.get(name)
         if directory is None:
-            if target is None:
-                resolver = MappedResolver(key, self._naming)
-            else:
-                resolver = open_resolver(parsed, self._naming)
+            resolver: Resolver = (
+                MappedResolver(key, self._naming)
+                if parsed is None
+                else open_resolver(parsed, self._naming)
+            )
             directory = Directory(name, resolver, self._dialers, self._balance)
             self._directories[name] = directory
             directory.start()

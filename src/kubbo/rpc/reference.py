@@ -125,7 +125,8 @@ def make_stub(interface: Interface, reference: Reference) -> Stub:
     """An object with the methods of `interface`, each of which makes a call."""
     methods = {name: _stub_method(each) for name, each in interface.methods.items()}
     simple = interface.key.interface.rpartition(".")[2]
-    return type(f"{simple}Stub", (Stub,), {"__slots__": (), **methods})(reference)
+    cls: type[Stub] = type(f"{simple}Stub", (Stub,), {"__slots__": (), **methods})
+    return cls(reference)
 
 
 def _stub_method(each: Method) -> Any:

@@ -417,7 +417,7 @@ class Server:
         task = asyncio.current_task()
         if context.deadline is not None and self._deadlines is not None:
             assert task is not None
-            slot = self._deadlines.add(context.deadline.at, task, partial(task.cancel, _EXPIRED))
+            slot = self._deadlines.add(context.deadline.at, task, partial(_expire, task))
         try:
             answer = await self._answer(received, context)
         except asyncio.CancelledError as error:
@@ -480,6 +480,10 @@ _EXPIRED: Final = "the deadline of the call passed"
 _NO_TYPES: Final = TypeRegistry()
 _OBJECT: Final = _NO_TYPES.parse("java.lang.Object")
 _ECHO: Final = Signature("$echo", (_OBJECT,), _OBJECT)
+
+
+def _expire(task: asyncio.Task[Any]) -> None:
+    task.cancel(_EXPIRED)
 
 
 def _start(

@@ -25,9 +25,8 @@ from kubbo.wire.hessian2 import (
     TypeRegistry,
     Writer,
     encode,
-    from_exception,
-    to_exception,
 )
+from kubbo.wire.hessian2.exceptions import from_exception, to_exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

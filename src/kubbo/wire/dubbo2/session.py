@@ -155,7 +155,7 @@ class Dubbo2Session:
                         events.append(MessageReceived(call, body, end=True))
             else:
                 self._end(events, call, statuses.to_status(status, _status_text(body)))
-            if self._closed:
+            if events and type(events[-1]) is Closed:
                 return events
         if position < size:
             self._keep_rest(events, data, position)

@@ -1,0 +1,210 @@
+"""The directory: what a resolver says and what connections do, and the pool that follows."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from kubbo.cluster.balancers import RandomBalance
+from kubbo.cluster.directory import Directory
+from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
+from kubbo.model import Deadline, Endpoint, Step
+from kubbo.naming.resolution import Absent, Failed, Members, Pending
+from kubbo.transport.dialer import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubbo.naming.resolution import Publish, Resolution
+    from kubbo.transport.dialer import Dialers
+
+A, B, C = (Endpoint(f"10.0.0.{n}", 20880) for n in (1, 2, 3))
+
+
+class FakeDialer:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.state = State.READY
+        self.subscribers: set[Callable[[], None]] = set()
+
+    def become(self, state: State) -> None:
+        self.state = state
+        for subscriber in tuple(self.subscribers):
+            subscriber()
+
+
+class FakeDialers:
+    """Hands out dialers that are ready at once, and counts who has them."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[str, int], FakeDialer] = {}
+        self.acquired = 0
+
+    def acquire(self, endpoint: Endpoint) -> FakeDialer:
+        self.acquired += 1
+        return self.held.setdefault(endpoint.key, FakeDialer(endpoint))
+
+    def release(self, dialer: FakeDialer) -> None:
+        del self.held[dialer.endpoint.key]
+
+
+class Script:
+    """A resolver that says what it is told to, then waits."""
+
+    def __init__(self, *says: Resolution | Exception) -> None:
+        self.says = says
+
+    async def watch(self, publish: Publish, /) -> None:
+        for each in self.says:
+            if isinstance(each, Exception):
+                raise each
+            publish(each)
+        await asyncio.Event().wait()
+
+
+def make(*says: Resolution | Exception) -> tuple[Directory, FakeDialers]:
+    dialers = FakeDialers()
+    balance = RandomBalance(random.Random(1))
+    directory = Directory("static:///x:1", Script(*says), cast("Dialers", dialers), balance)
+    return directory, dialers
+
+
+def addresses(directory: Directory) -> set[str]:
+    pool = directory.pool()
+    return {member.endpoint.host for member in pool.members} if pool else set()
+
+
+async def test_members_that_stay_keep_their_connection() -> None:
+    """An update opens what is new, drops what is gone, and leaves the rest as it is."""
+    directory, dialers = make()
+    directory.publish(Members((A, B)))
+    kept = dialers.held[B.key]
+    directory.publish(Members((Endpoint(B.host, B.port, weight=7, zone="z"), C)))
+    assert set(dialers.held) == {B.key, C.key}
+    assert dialers.held[B.key] is kept
+    assert dialers.acquired == 3
+    assert addresses(directory) == {B.host, C.host}
+    pool = directory.pool()
+    assert pool is not None
+    assert {m.endpoint.weight for m in pool.members} == {7, 100}
+    await directory.aclose()
+    assert dialers.held == {}
+
+
+async def test_only_connected_members_are_picked_while_there_are_any() -> None:
+    """READY before DRAINING before the rest; a state change makes the pool anew."""
+    directory, dialers = make()
+    directory.publish(Members((A, B, C)))
+    dialers.held[A.key].become(State.DOWN)
+    dialers.held[B.key].become(State.DRAINING)
+    assert addresses(directory) == {C.host}
+    dialers.held[C.key].become(State.DOWN)
+    assert addresses(directory) == {B.host}
+    dialers.held[B.key].become(State.DOWN)
+    assert addresses(directory) == {A.host, B.host, C.host}
+    dialers.held[A.key].become(State.READY)
+    assert addresses(directory) == {A.host}
+    await directory.aclose()
+
+
+async def test_a_call_waits_for_the_first_word() -> None:
+    """wait_pool returns as soon as members are published, whoever waits."""
+    directory, _ = make()
+    deadline = Deadline(asyncio.get_running_loop().time() + 60)
+    waiting = [asyncio.create_task(directory.wait_pool(deadline)) for _ in range(3)]
+    await asyncio.sleep(0)
+    directory.publish(Pending())
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    directory.publish(Members((A,)))
+    assert {len((await task).members) for task in waiting} == {1}
+    await directory.aclose()
+
+
+async def test_a_silent_resolver_ends_at_the_deadline() -> None:
+    """The deadline of the call bounds the wait; nothing was sent."""
+    directory, _ = make()
+    with pytest.raises(DeadlineExceeded, match="not resolved in time") as caught:
+        await directory.wait_pool(Deadline(asyncio.get_running_loop().time()))
+    assert caught.value.progress is Progress.NOT_SENT
+    await directory.aclose()
+
+
+@pytest.mark.parametrize(
+    ("says", "text"),
+    [
+        (Absent("the Service has no ready pod", steps=(Step("conditions", 0, "2 not ready"),)), ""),
+        (Failed(KubboError("the Service has no ready pod"), (Step("service", 0),)), "cannot"),
+    ],
+)
+async def test_no_provider_says_why(says: Resolution, text: str) -> None:
+    """Absent and Failed are told at once, with the reason and the funnel."""
+    directory, _ = make(says)
+    directory.start()
+    with pytest.raises(NoProvider, match="no ready pod") as caught:
+        await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 60))
+    assert text in str(caught.value)
+    assert len(caught.value.funnel) == 1
+    assert caught.value.progress is Progress.NOT_SENT
+    await directory.aclose()
+
+
+@pytest.mark.parametrize("bug", [KubboError("told to"), ZeroDivisionError("a bug")])
+async def test_a_resolver_that_raises_fails_calls(
+    bug: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A resolver's error is what calls are told; a bug is logged besides."""
+    directory, _ = make(bug)
+    directory.start()
+    with pytest.raises(NoProvider, match=str(bug)):
+        await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 60))
+    assert bool(caplog.records) == isinstance(bug, ZeroDivisionError)
+    await directory.aclose()
+
+
+async def test_an_empty_view_is_believed_and_left_again() -> None:
+    """Absent drops the members; members that come later are used."""
+    directory, dialers = make()
+    directory.publish(Members((A,)))
+    directory.publish(Absent("scaled to zero"))
+    assert directory.pool() is None
+    assert dialers.held == {}
+    directory.publish(Members((B,)))
+    assert addresses(directory) == {B.host}
+    await directory.aclose()
+
+
+def pool_of(*endpoints: Endpoint) -> Any:
+    from kubbo.cluster.member import Member, Pool
+
+    return Pool(tuple(Member(each, cast("Any", FakeDialer(each))) for each in endpoints))
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [
+        ((100, 100, 100), (1 / 3, 1 / 3, 1 / 3)),
+        ((100, 0, 300), (0.25, 0.0, 0.75)),
+        ((0, 0, 0), (1 / 3, 1 / 3, 1 / 3)),
+        ((1, 2, 1), (0.25, 0.5, 0.25)),
+    ],
+)
+def test_random_follows_the_weights(weights: tuple[int, ...], shares: tuple[float, ...]) -> None:
+    """Over 30,000 seeded picks each member gets its share: chi-square below the 0.1% bound, and
+    a member without weight gets nothing while another has some."""
+    endpoints = [Endpoint(f"10.0.0.{n}", 1, weight=w) for n, w in enumerate(weights)]
+    picker = RandomBalance(random.Random(42)).bind(pool_of(*endpoints))
+    count = 30_000
+    got = [0] * len(weights)
+    for _ in range(count):
+        got[endpoints.index(picker(cast("Any", None)).endpoint)] += 1
+    chi = 0.0
+    for seen, share in zip(got, shares, strict=True):
+        if share == 0:
+            assert seen == 0
+        else:
+            chi += (seen - share * count) ** 2 / (share * count)
+    assert chi < 13.8  # two degrees of freedom
