@@ -59,7 +59,7 @@ class Directory:
             await self._resolver.watch(self.publish)
         except KubboError as error:
             self.publish(Failed(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged, and told to every call
             # A resolver's bug must not leave calls waiting for what never comes.
             _log.exception("the resolver of %s failed", self.target)
             self.publish(Failed(error))
