@@ -18,7 +18,7 @@ from kubbo.naming.static import StaticResolver
 from kubbo.naming.target import DnsTarget, FailoverTarget, KubernetesTarget, StaticTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -36,6 +36,8 @@ class NamingContext:
     Attributes:
         environ: the environment that credentials and mapping are read from.
         namespace: the own namespace if it was given; empty is that of the credentials.
+        namespaces: further ones whose Services may say what they provide.
+        references: targets by service key, from the configuration.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class NamingContext:
         kubeconfig: str | Path | None = None,
         context: str = "",
         namespace: str = "",
+        namespaces: Sequence[str] = (),
+        references: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] | None = None,
@@ -51,6 +55,8 @@ class NamingContext:
         """Read nothing yet. `clock` gives loop time in seconds; the running loop's by default."""
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.namespace = namespace
+        self.namespaces = tuple(namespaces)
+        self.references: Mapping[str, str] = references or {}
         self.rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self.clock = clock
         self._kubeconfig = kubeconfig

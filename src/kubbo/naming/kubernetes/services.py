@@ -1,0 +1,118 @@
+"""Services by name and by the attribute that says what they provide.
+
+The mapping asks once a reference, so there is no watch here: a list of the labelled Services
+of each namespace, and a get of the one that the rule names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubbo.errors import ConfigError
+from kubbo.naming.kubernetes.client import SERVICES, ApiError
+from kubbo.naming.kubernetes.reflector import Undecodable
+from kubbo.naming.mapping import (
+    PROVIDER_LABEL,
+    SERVICES_ANNOTATION,
+    ProviderService,
+    ServiceLookupError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from kubbo.naming.kubernetes.client import ClusterClient
+    from kubbo.naming.kubernetes.objects import Service
+
+__all__ = ["ClusterServices"]
+
+_PAGE = 500
+_MOST = 10_000  # labelled Services of a namespace
+
+
+class ClusterServices:
+    """Looks Services up in the API server, for the mapping of service keys."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[ClusterClient]],
+        *,
+        namespace: str = "",
+        others: Sequence[str] = (),
+    ) -> None:
+        """`namespace` is the own one (empty: that of the credentials), asked before `others`."""
+        self._connect = connect
+        self._namespace = namespace
+        self._others = tuple(others)
+
+    async def providers(self) -> list[ProviderService]:
+        """Services with the provider label, those of the own namespace first. Cancel safe.
+
+        Raises:
+            ServiceLookupError: the API server could not be asked; the message says why.
+        """
+        client = await self._client()
+        own = self._namespace or client.access.namespace
+        found: list[ProviderService] = []
+        for namespace in dict.fromkeys((own, *self._others)):
+            found += await self._list(client, namespace)
+        return found
+
+    async def service(self, namespace: str, name: str) -> ProviderService | None:
+        """One Service, None when it does not exist. Cancel safe.
+
+        Raises:
+            ServiceLookupError: the API server could not be asked; the message says why.
+        """
+        client = await self._client()
+        namespace = namespace or self._namespace or client.access.namespace
+        try:
+            found = await client.get(SERVICES, namespace, name)
+        except ApiError as error:
+            if error.failure.status == 404:
+                return None
+            raise ServiceLookupError(str(error)) from None
+        except ConfigError as error:
+            raise ServiceLookupError(str(error)) from None
+        return _seen(found, namespace)
+
+    async def _client(self) -> ClusterClient:
+        try:
+            return await self._connect()
+        except ConfigError as error:
+            raise ServiceLookupError(str(error)) from None
+
+    async def _list(self, client: ClusterClient, namespace: str) -> list[ProviderService]:
+        found: list[ProviderService] = []
+        token = ""
+        while True:
+            try:
+                page = await client.list_page(
+                    SERVICES,
+                    namespace,
+                    label_selector=f"{PROVIDER_LABEL}=true",
+                    continue_token=token,
+                    limit=_PAGE,
+                )
+            except (ApiError, ConfigError) as error:
+                raise ServiceLookupError(str(error)) from None
+            if isinstance(page, Undecodable):
+                raise ServiceLookupError(page.reason)
+            found += [_seen(service, namespace) for service in page.items.values()]
+            if len(found) > _MOST:
+                raise ServiceLookupError(
+                    f"more than {_MOST} Services in {namespace!r} carry the label {PROVIDER_LABEL}"
+                )
+            token = page.continue_token
+            if not token:
+                return found
+
+
+def _seen(service: Service, namespace: str) -> ProviderService:
+    metadata = service.metadata
+    return ProviderService(
+        namespace,
+        metadata.name,
+        services=(metadata.annotations or {}).get(SERVICES_ANNOTATION),
+        provider=(metadata.labels or {}).get(PROVIDER_LABEL) == "true",
+    )

@@ -1,0 +1,421 @@
+"""From a Dubbo service key to the target where its providers are found.
+
+Five sources are asked, in this order, and the first that knows the key wins:
+
+    code           a target in the code or on the command line
+    environment    KUBBO_TARGETS, then the 2018 demo's variable <SimpleName>_target
+    configuration  references of the configuration
+    attribute      a Service whose annotation kubbo.dev/services lists the key
+    rule           the Service name computed from the key
+
+The rules are the same in every language (`docs/naming.md`), so a Java, a Go and a Python
+consumer reach the same Service. Every step leaves a record of what it tried, what it found
+and why it lost or won; the record is part of the answer, and of the error when nothing
+matches, because "which Service did it ask, and why that one" is what people cannot see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from kubbo.errors import ConfigError, KubboError, TargetError
+from kubbo.naming.target import KubernetesTarget, parse_port, parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping as MappingABC, Sequence
+
+    from kubbo.model import ServiceKey
+    from kubbo.naming.target import Port, Target
+
+__all__ = [
+    "PROVIDER_LABEL",
+    "SERVICES_ANNOTATION",
+    "Mapping",
+    "MappingError",
+    "MappingStep",
+    "Outcome",
+    "ProviderService",
+    "ServiceLookup",
+    "ServiceLookupError",
+    "map_service_key",
+    "parse_provided",
+    "parse_targets",
+    "service_name",
+]
+
+PROVIDER_LABEL = "kubbo.dev/provider"
+"""Label, with the value "true", of a Service that says which service keys it provides."""
+
+SERVICES_ANNOTATION = "kubbo.dev/services"
+"""Annotation of such a Service: service keys, separated by white space or commas."""
+
+TARGETS_VARIABLE = "KUBBO_TARGETS"
+TEMPLATE_VARIABLE = "KUBBO_SERVICE_NAME"
+DEFAULT_TEMPLATE = "{simple}"
+
+_LONGEST = 63
+_CUT = 54  # and '-' and 8 hex digits: 63
+_HASH_DIGITS = 8
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_FOREIGN = re.compile(r"[^a-z0-9-]")
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+# ------------------------------------------------------------------ the record
+class Outcome(Enum):
+    """What became of a step."""
+
+    WON = "won"
+    NOTHING = "nothing found"
+    SKIPPED = "not asked"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class MappingStep:
+    """One source that was tried: under which names, what was there, and what came of it."""
+
+    source: str
+    tried: str
+    found: str
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.tried}: {self.found or self.outcome.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Where a service key leads, and every step on the way; the last one won."""
+
+    key: ServiceKey
+    target: Target
+    steps: tuple[MappingStep, ...]
+
+
+class MappingError(TargetError):
+    """A service key leads nowhere, or into a contradiction; the message has every step.
+
+    Attributes:
+        key: the service key.
+        steps: what was tried.
+        contradiction: False when simply nothing was found, which a new Service can mend.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: ServiceKey,
+        steps: Sequence[MappingStep],
+        contradiction: bool = True,
+    ) -> None:
+        lines = "".join(f"\n  {step}" for step in steps)
+        super().__init__(message + lines)
+        self.key = key
+        self.steps = tuple(steps)
+        self.contradiction = contradiction
+
+
+# ------------------------------------------------------------------ the lookup
+class ServiceLookupError(KubboError):
+    """The cluster could not be asked about Services; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderService:
+    """A Service as the mapping sees it. `services` is None without the annotation.
+
+    `provider` says whether it has the label that makes it an attribute.
+    """
+
+    namespace: str
+    name: str
+    services: str | None = None
+    provider: bool = False
+
+
+class ServiceLookup(Protocol):
+    """Asks the cluster about Services."""
+
+    async def providers(self) -> Sequence[ProviderService]:
+        """Services with the provider label, in the watched namespaces, the own one first.
+
+        Raises:
+            ServiceLookupError: the cluster could not be asked.
+        """
+        ...
+
+    async def service(self, namespace: str, name: str) -> ProviderService | None:
+        """One Service, None when it does not exist. An empty namespace is the own one.
+
+        Raises:
+            ServiceLookupError: the cluster could not be asked.
+        """
+        ...
+
+
+# -------------------------------------------------------------------- the rule
+def service_name(key: ServiceKey, template: str = DEFAULT_TEMPLATE) -> str:
+    """The name of the Service that provides a key, by the rule.
+
+    `template` may hold `{simple}`, the last component of the interface, and `{interface}`.
+
+    Raises:
+        ConfigError: the template holds another placeholder, or none.
+    """
+    simple = key.interface.rpartition(".")[2]
+    placeholders = _PLACEHOLDER.findall(template)
+    rest = _PLACEHOLDER.sub("", template)
+    if not placeholders or not set(placeholders) <= {"simple", "interface"} or set(rest) & {*"{}"}:
+        raise ConfigError(
+            f"the template {template!r} of {TEMPLATE_VARIABLE} must hold {{simple}} or "
+            "{interface}, and no other placeholder; write {simple}, or for instance dubbo-{simple}"
+        )
+    name = template.replace("{interface}", key.interface).replace("{simple}", simple)
+    name = name.replace("$", "-").replace(".", "-")
+    name = _plain(_CAMEL.sub("-", name))
+    for part in (key.group, key.version):
+        if part:
+            name = f"{name}-{_plain(part)}"
+    name = re.sub("-+", "-", name).strip("-")
+    if not name[:1].isalpha():
+        name = f"s-{name}"
+    if len(name) <= _LONGEST and key.interface.isascii():
+        return name
+    digest = hashlib.sha256(str(key).encode()).hexdigest()
+    return f"{name[:_CUT].rstrip('-')}-{digest[:_HASH_DIGITS]}"
+
+
+def _plain(text: str) -> str:
+    return _FOREIGN.sub("-", text.lower())
+
+
+# ------------------------------------------------------------ tables of targets
+def parse_targets(text: str, *, source: str = TARGETS_VARIABLE) -> dict[str, str]:
+    """Read `SERVICE_KEY=TARGET` entries, one a line or with `;` between them.
+
+    Raises:
+        TargetError: an entry has no '=', or a key has two different targets.
+    """
+    table: dict[str, str] = {}
+    for entry in re.split(r"[;\n]", text):
+        if not entry.strip():
+            continue
+        key, equals, target = (part.strip() for part in entry.partition("="))
+        if not equals or not key or not target:
+            raise TargetError(
+                f"{entry.strip()!r} in {source} is no SERVICE_KEY=TARGET; write it like "
+                "com.example.GreetService=kubernetes:///greeter.shop:dubbo"
+            )
+        if table.setdefault(key, target) != target:
+            raise TargetError(f"{source} gives {key!r} two targets; remove one")
+    return table
+
+
+def _longest_match(key: ServiceKey, table: MappingABC[str, str]) -> str | None:
+    """The entry of a table for a key: itself, or the longest one before a final `*`."""
+    text = str(key)
+    if text in table:
+        return text
+    matching = [
+        pattern
+        for pattern in table
+        if pattern.endswith("*") and text.startswith(pattern.removesuffix("*"))
+    ]
+    return max(matching, key=len, default=None)
+
+
+def parse_provided(annotation: str) -> dict[str, Port]:
+    """Read the annotation of a Service: its service keys, each with its `@PORT` or None.
+
+    Raises:
+        TargetError: a port is none, or a key is there with two ports.
+    """
+    provided: dict[str, Port] = {}
+    for word in re.split(r"[\s,]+", annotation):
+        if not word:
+            continue
+        key, at, port_text = word.partition("@")
+        port = parse_port(port_text, of=word) if at else None
+        if not key or provided.setdefault(key, port) != port:
+            raise TargetError(
+                f"{word!r} in the annotation {SERVICES_ANNOTATION} is no service key, or is there "
+                "with another port too; write [group/]interface[:version][@PORT]"
+            )
+    return provided
+
+
+# ------------------------------------------------------------------ the mapping
+async def map_service_key(
+    key: ServiceKey,
+    *,
+    explicit: str | Target | None = None,
+    environ: MappingABC[str, str] | None = None,
+    references: MappingABC[str, str] | None = None,
+    services: ServiceLookup | None = None,
+    namespace: str = "",
+) -> Mapping:
+    """Find the target of a service key; the first source that knows it wins.
+
+    `services` is asked for attributes, and whether the rule's Service exists and agrees; without
+    it (no API server, no permission) the rule wins unseen. `namespace` is the own one as the
+    targets shall carry it; empty leaves it to the credentials. Cancel safe.
+
+    Raises:
+        MappingError: no source knows the key, or what was found contradicts itself.
+        TargetError: the winning target does not follow the grammar.
+        ConfigError: the template of the rule cannot be used.
+    """
+    return await _Search(key, services, namespace).run(
+        explicit=explicit, environ=environ or {}, references=references or {}
+    )
+
+
+class _Search:
+    """One search: the key, whom to ask, and the record so far."""
+
+    def __init__(self, key: ServiceKey, services: ServiceLookup | None, namespace: str) -> None:
+        self._key = key
+        self._services = services
+        self._namespace = namespace
+        self._steps: list[MappingStep] = []
+
+    async def run(
+        self,
+        *,
+        explicit: str | Target | None,
+        environ: MappingABC[str, str],
+        references: MappingABC[str, str],
+    ) -> Mapping:
+        if explicit is not None:
+            return self._won("code", "an explicit target", explicit)
+        self._lost("code", "an explicit target")
+        mapping = self._environment(environ) or self._configuration(references)
+        mapping = mapping or await self._attribute()
+        return mapping or await self._rule(environ.get(TEMPLATE_VARIABLE) or DEFAULT_TEMPLATE)
+
+    # --------------------------------------------------------------- sources
+    def _environment(self, environ: MappingABC[str, str]) -> Mapping | None:
+        table = parse_targets(environ.get(TARGETS_VARIABLE, ""))
+        pattern = _longest_match(self._key, table)
+        if pattern is not None:
+            return self._won("environment", f"{TARGETS_VARIABLE}, entry {pattern}", table[pattern])
+        self._lost("environment", TARGETS_VARIABLE, _among(table, "entries"))
+        variable = f"{self._key.interface.rpartition('.')[2]}_target"
+        if environ.get(variable, "").strip():
+            return self._won("environment", variable, environ[variable].strip())
+        self._lost("environment", variable)
+        return None
+
+    def _configuration(self, references: MappingABC[str, str]) -> Mapping | None:
+        pattern = _longest_match(self._key, references)
+        if pattern is not None:
+            return self._won("configuration", f"references, entry {pattern}", references[pattern])
+        self._lost("configuration", "references", _among(references, "entries"))
+        return None
+
+    async def _attribute(self) -> Mapping | None:
+        tried = f"Services with the label {PROVIDER_LABEL}=true"
+        if self._services is None:
+            self._note("attribute", tried, "no API server to ask", Outcome.SKIPPED)
+            return None
+        try:
+            candidates = await self._services.providers()
+        except ServiceLookupError as error:
+            self._note("attribute", tried, str(error), Outcome.FAILED)
+            return None
+        claims = [
+            (one, ports[str(self._key)])
+            for one in candidates
+            if one.services is not None and str(self._key) in (ports := self._provided(one))
+        ]
+        if not claims:
+            names = (f"{one.name}.{one.namespace}" for one in candidates)
+            self._lost("attribute", tried, _among(names, "Services"))
+            return None
+        winner, port = claims[0]
+        rivals = [one.name for one, _ in claims if one.namespace == winner.namespace]
+        if len(rivals) > 1:
+            self._note("attribute", tried, " and ".join(rivals), Outcome.FAILED)
+            raise self._error(
+                f"the Services {' and '.join(sorted(rivals))} in namespace {winner.namespace!r} "
+                f"both claim {self._key} in their annotation {SERVICES_ANNOTATION}; "
+                "remove it from one of them"
+            )
+        return self._won(
+            "attribute",
+            f"{tried} (annotation {SERVICES_ANNOTATION})",
+            KubernetesTarget(winner.name, winner.namespace, port),
+        )
+
+    async def _rule(self, template: str) -> Mapping:
+        name = service_name(self._key, template)
+        tried = f"the name {name!r}, by the template {template}"
+        target = KubernetesTarget(name, self._namespace)
+        if self._services is None:
+            return self._won("rule", tried, target)
+        try:
+            service = await self._services.service(self._namespace, name)
+        except ServiceLookupError as error:
+            return self._won("rule", f"{tried} (unseen: {error})", target)
+        if service is None:
+            self._note("rule", tried, "there is no such Service", Outcome.NOTHING)
+            raise self._error(
+                f"nothing says where {self._key} is provided; create the Service {name!r}, list "
+                f"the key in a Service's annotation {SERVICES_ANNOTATION} (with the label "
+                f'{PROVIDER_LABEL}: "true"), or give a target. Tried:',
+                contradiction=False,
+            )
+        if service.services is not None:
+            provided = self._provided(service)
+            if str(self._key) not in provided:
+                self._note("rule", tried, "a Service that provides other keys", Outcome.FAILED)
+                raise self._error(
+                    f"{self._key} leads by the rule to the Service {name!r} in namespace "
+                    f"{service.namespace!r}, whose annotation {SERVICES_ANNOTATION} lists only "
+                    f"{', '.join(sorted(provided)) or 'nothing'}; add the key there if it is "
+                    "provided, or give the right target"
+                )
+            target = KubernetesTarget(name, self._namespace, provided[str(self._key)])
+        return self._won("rule", tried, target)
+
+    # ---------------------------------------------------------------- record
+    def _provided(self, service: ProviderService) -> dict[str, Port]:
+        try:
+            return parse_provided(service.services or "")
+        except TargetError as error:
+            where = f"Service {service.name!r} in namespace {service.namespace!r}"
+            raise self._error(f"{where}: {error}") from None
+
+    def _won(self, source: str, tried: str, target: str | Target) -> Mapping:
+        if isinstance(target, str):
+            try:
+                target = parse_target(target)
+            except TargetError as error:
+                self._note(source, tried, str(error), Outcome.FAILED)
+                raise self._error(f"the target of {self._key} from {tried}: {error}") from None
+        self._note(source, tried, str(target), Outcome.WON)
+        return Mapping(self._key, target, tuple(self._steps))
+
+    def _lost(self, source: str, tried: str, found: str = "") -> None:
+        self._note(source, tried, found, Outcome.NOTHING)
+
+    def _note(self, source: str, tried: str, found: str, outcome: Outcome) -> None:
+        self._steps.append(MappingStep(source, tried, found, outcome))
+
+    def _error(self, message: str, *, contradiction: bool = True) -> MappingError:
+        return MappingError(message, key=self._key, steps=self._steps, contradiction=contradiction)
+
+
+def _among(names: Iterable[str], what: str) -> str:
+    """That none of some names matched, for the record; empty when there were none."""
+    shown = sorted(names)
+    if not shown:
+        return ""
+    more = ", ..." if len(shown) > 5 else ""
+    return f"nothing found among {len(shown)} {what} ({', '.join(shown[:5])}{more})"
