@@ -187,7 +187,7 @@ class Channel:
         simple = read.key.interface.rpartition(".")[2]
         cls = type(f"Blocking{simple}Stub", (Stub,), {"__slots__": (), **methods})
         stub = cls(self, make)
-        stub._kubbo_stub()  # a wrong target is told now
+        stub.kubbo_stub()  # a wrong target is told now
         return cast("T", stub)
 
     def generic(
@@ -213,7 +213,7 @@ class Channel:
             )
 
         reference = GenericReference(self, make)
-        reference._kubbo_stub()  # a wrong target is told now
+        reference.kubbo_stub()  # a wrong target is told now
         return reference
 
     def close(self) -> None:
@@ -227,7 +227,7 @@ class Channel:
 class Stub:
     """Runs an asynchronous stub's methods in the loop thread, in whatever process it is."""
 
-    __slots__ = ("_kubbo_channel", "_kubbo_given", "_kubbo_make")
+    __slots__ = ("kubbo_channel", "kubbo_given", "kubbo_make")
 
     def __init__(
         self,
@@ -235,18 +235,18 @@ class Stub:
         make: Callable[[AsyncChannel], Any],
         given: Mapping[str, Any] | None = None,
     ) -> None:
-        self._kubbo_channel = channel
-        self._kubbo_make = make
-        self._kubbo_given = given or {}
+        self.kubbo_channel = channel
+        self.kubbo_make = make
+        self.kubbo_given = given or {}
 
-    def _kubbo_stub(self) -> tuple[_LoopThread, Any]:
-        live = self._kubbo_channel.live()
-        stub = live.stubs.get(self._kubbo_make)
+    def kubbo_stub(self) -> tuple[_LoopThread, Any]:
+        live = self.kubbo_channel.live()
+        stub = live.stubs.get(self.kubbo_make)
         if stub is None:
-            stub = live.thread.run(partial(_make_stub, self._kubbo_make, live.channel))
-            live.stubs[self._kubbo_make] = stub
-        if self._kubbo_given:
-            stub = async_options(stub, **self._kubbo_given)
+            stub = live.thread.run(partial(_make_stub, self.kubbo_make, live.channel))
+            live.stubs[self.kubbo_make] = stub
+        if self.kubbo_given:
+            stub = async_options(stub, **self.kubbo_given)
         return live.thread, stub
 
 
@@ -256,7 +256,7 @@ async def _make_stub(make: Callable[[AsyncChannel], Any], channel: AsyncChannel)
 
 def _stub_method(name: str) -> Any:
     def call(self: Stub, *args: Value, **kwargs: Value) -> Value:
-        thread, stub = self._kubbo_stub()
+        thread, stub = self.kubbo_stub()
         return thread.run(partial(getattr(stub, name), *args, **kwargs))
 
     call.__name__ = call.__qualname__ = name
@@ -278,7 +278,7 @@ class GenericReference(Stub):
         attachments: Mapping[str, Value] | None = None,
     ) -> Value:
         """See `kubbo.GenericReference.call`."""
-        thread, reference = self._kubbo_stub()
+        thread, reference = self.kubbo_stub()
         return thread.run(
             partial(
                 reference.call,
@@ -309,9 +309,9 @@ def options(
         "attachments": attachments,
     }
     given = {
-        **stub._kubbo_given,
+        **stub.kubbo_given,
         **{name: value for name, value in given.items() if value is not None},
     }
-    changed = type(stub)(stub._kubbo_channel, stub._kubbo_make, given)
-    changed._kubbo_stub()  # a number out of its range is told now
+    changed = type(stub)(stub.kubbo_channel, stub.kubbo_make, given)
+    changed.kubbo_stub()  # a number out of its range is told now
     return changed

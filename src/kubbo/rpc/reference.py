@@ -108,16 +108,19 @@ class Reference:
 
 
 class Stub:
-    """What stands for a remote object; its class has one method for each of the interface."""
+    """What stands for a remote object; its class has one method for each of the interface.
 
-    __slots__ = ("_kubbo_options", "_kubbo_reference")
+    Its own attributes begin with `kubbo_`, so that no method of an interface meets them.
+    """
+
+    __slots__ = ("kubbo_options", "kubbo_reference")
 
     def __init__(self, reference: Reference, given: Options = _NO_OPTIONS) -> None:
-        self._kubbo_reference = reference
-        self._kubbo_options = given
+        self.kubbo_reference = reference
+        self.kubbo_options = given
 
     def __repr__(self) -> str:
-        reference = self._kubbo_reference
+        reference = self.kubbo_reference
         return f"<stub of {reference.service} at {reference.directory.target}>"
 
 
@@ -131,9 +134,9 @@ def make_stub(interface: Interface, reference: Reference) -> Stub:
 
 def _stub_method(each: Method) -> Any:
     async def call(self: Stub, *args: Value, **kwargs: Value) -> Value:
-        given = self._kubbo_options
+        given = self.kubbo_options
         chosen = each.options if given is _NO_OPTIONS else given.over(each.options)
-        result = await self._kubbo_reference.call(
+        result = await self.kubbo_reference.call(
             each.signature, each.arrange(args, kwargs), chosen, oneway=each.oneway
         )
         return result.value
@@ -162,4 +165,4 @@ def options(
     if not isinstance(stub, Stub):
         raise UsageError(f"{stub!r} is no stub; pass what Channel.refer returned")
     given = Options(timeout, retries, idempotent, attachments or {})
-    return type(stub)(stub._kubbo_reference, given.over(stub._kubbo_options))
+    return type(stub)(stub.kubbo_reference, given.over(stub.kubbo_options))

@@ -13,7 +13,7 @@ Source: org.apache.dubbo.rpc.protocol.dubbo.DubboCodec and DecodeableRpcInvocati
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from kubbo.errors import Code, DecodeError, EncodeError, Progress, RemoteException, RpcError
 from kubbo.model import Result, ServiceKey
@@ -255,8 +255,7 @@ def _read_attachments(reader: Reader) -> dict[str, Value]:
         return {}
     if not isinstance(found, dict):
         raise DecodeError("not a map", offset=offset, path="attachments")
-    # dict and Any meet here: what the wire holds is checked key by key.
-    pairs: dict[Value, Value] = found
+    pairs = cast("dict[Value, Value]", found)
     return {key: value for key, value in pairs.items() if isinstance(key, str)}
 
 
