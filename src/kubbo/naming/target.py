@@ -325,7 +325,8 @@ def _check_host(host: str, *, of: str) -> str:
 
 
 def _port_number(text: str, *, of: str) -> int:
-    number = int(text) if len(text) <= 5 else 0
+    digits = text.lstrip("0")
+    number = int(digits) if 0 < len(digits) <= 5 else 0
     if not 1 <= number <= 65535:
         raise TargetError(f"port {text} in {of!r} is out of range; write 1 to 65535")
     return number

@@ -1,0 +1,310 @@
+"""From service keys to targets: the rule's table, the order of the sources, the record."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, strategies as st
+
+from kubbo.errors import ConfigError, TargetError
+from kubbo.model import ServiceKey
+from kubbo.naming.mapping import (
+    MappingError,
+    Outcome,
+    ProviderService,
+    ServiceLookupError,
+    map_service_key,
+    parse_provided,
+    parse_targets,
+    service_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+KEY = ServiceKey.parse("eu/com.example.GreetService:1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("com.example.GreetService", "greet-service"),
+        ("com.example.GreetService:1.0.0", "greet-service-1-0-0"),
+        ("eu/com.example.OrderService:2.1", "order-service-eu-2-1"),
+        ("com.example.HTTPServerAPI", "http-server-api"),
+        ("com.example.Outer$InnerService", "outer-inner-service"),
+        ("com.example.V2Gateway", "v2-gateway"),
+        ("com.example.2Fast", "s-2-fast"),
+        ("com.example.OAuth2TokenService", "o-auth2-token-service"),
+        (
+            "com.example." + "VeryLong" * 9 + "Service:1.0.0",
+            "very-long-very-long-very-long-very-long-very-long-very-d4285ef3",
+        ),
+        ("com.example.\u95ee\u5019Service", "service-fd9d908b"),
+        ("GreetService", "greet-service"),
+        ("EU_West/com.example.A", "a-eu-west"),
+        ("com.example.Foo_Bar", "foo-bar"),
+        ("com.example._Foo_", "foo"),
+        ("com.example.A:1.0.0-SNAPSHOT", "a-1-0-0-snapshot"),
+    ],
+)
+def test_rule(key: str, name: str) -> None:
+    """The table of docs/naming.md, and what its steps say of underscores and capitals."""
+    assert service_name(ServiceKey.parse(key)) == name
+
+
+def test_rule_hashes_an_interface_without_any_usable_letter() -> None:
+    """An interface of Chinese letters alone still gives a legal name of its own."""
+    name = service_name(ServiceKey("com.example.\u95ee\u5019"))
+    assert re.fullmatch(r"s-[0-9a-f]{8}", name)
+    assert name != service_name(ServiceKey("com.example.\u5019\u95ee"))
+
+
+def test_rule_with_the_other_template() -> None:
+    """`{interface}` takes the whole name, and text around a placeholder stays."""
+    key = ServiceKey.parse("com.example.GreetService:1.0.0")
+    assert service_name(key, "{interface}") == "com-example-greet-service-1-0-0"
+    assert service_name(key, "dubbo-{simple}") == "dubbo-greet-service-1-0-0"
+
+
+@pytest.mark.parametrize(
+    "template", ["", "greeter", "{simple", "{group}", "{simple}{}", "{{simple}}"]
+)
+def test_rule_refuses_other_templates(template: str) -> None:
+    """A template that does not depend on the key, or has another placeholder, is an error."""
+    with pytest.raises(ConfigError, match="KUBBO_SERVICE_NAME"):
+        service_name(KEY, template)
+
+
+@given(
+    st.from_regex(r"([\w$]{1,20}\.){0,4}[\w$]{1,80}", fullmatch=True),
+    st.from_regex(r"[^/:\s]{0,20}", fullmatch=True),
+    st.from_regex(r"[^/:\s]{0,20}", fullmatch=True),
+)
+def test_rule_always_gives_a_legal_name(interface: str, group: str, version: str) -> None:
+    """Whatever the key, the name is a DNS-1035 label, so the API server can have it."""
+    name = service_name(ServiceKey(interface, group, version))
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name)
+
+
+@dataclass
+class Cluster:
+    """Services by hand; `broken` is the error that every question gets."""
+
+    services: Sequence[ProviderService] = ()
+    broken: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    async def providers(self) -> Sequence[ProviderService]:
+        self.asked.append("providers")
+        if self.broken:
+            raise ServiceLookupError(self.broken)
+        return [one for one in self.services if one.provider]
+
+    async def service(self, namespace: str, name: str) -> ProviderService | None:
+        self.asked.append(name)
+        if self.broken:
+            raise ServiceLookupError(self.broken)
+        return next((one for one in self.services if one.name == name), None)
+
+
+async def mapped(**sources: object) -> tuple[str, str]:
+    """Target and winning source."""
+    mapping = await map_service_key(KEY, **sources)  # type: ignore[arg-type] # by the test's table
+    assert [step.outcome for step in mapping.steps].count(Outcome.WON) == 1
+    assert mapping.steps[-1].outcome is Outcome.WON
+    return str(mapping.target), mapping.steps[-1].source
+
+
+CODE = "static:///code:1"
+TARGETS = {"KUBBO_TARGETS": f"{KEY}=static:///table:1"}
+SIMPLE = {"GreetService_target": "kubernetes:///greeter/shop/20880"}
+REFERENCES = {str(KEY): "static:///config:1"}
+ATTRIBUTE = Cluster([ProviderService("shop", "greeter", f"{KEY}@dubbo", provider=True)])
+NAMED = Cluster([ProviderService("shop", "greet-service-eu-1-0-0")])
+
+
+async def test_sources_win_in_their_order() -> None:
+    """Code, table, demo variable, configuration, attribute, rule: each wins over all below."""
+    assert await mapped(
+        explicit=CODE, environ=TARGETS | SIMPLE, references=REFERENCES, services=ATTRIBUTE
+    ) == (CODE, "code")
+    assert await mapped(environ=TARGETS | SIMPLE, references=REFERENCES, services=ATTRIBUTE) == (
+        "static:///table:1",
+        "environment",
+    )
+    assert await mapped(environ=SIMPLE, references=REFERENCES, services=ATTRIBUTE) == (
+        "kubernetes:///greeter.shop:20880",
+        "environment",
+    )
+    assert await mapped(references=REFERENCES, services=ATTRIBUTE) == (
+        "static:///config:1",
+        "configuration",
+    )
+    assert await mapped(services=ATTRIBUTE) == ("kubernetes:///greeter.shop:dubbo", "attribute")
+    assert await mapped(services=NAMED) == ("kubernetes:///greet-service-eu-1-0-0", "rule")
+    assert await mapped(namespace="shop") == ("kubernetes:///greet-service-eu-1-0-0.shop", "rule")
+
+
+async def test_the_cluster_is_not_asked_when_a_source_before_it_knows() -> None:
+    """An explicit target works without any API server."""
+    cluster = Cluster(broken="no kubeconfig")
+    await mapped(explicit=CODE, services=cluster)
+    await mapped(environ=TARGETS, services=cluster)
+    await mapped(references=REFERENCES, services=cluster)
+    assert cluster.asked == []
+
+
+@pytest.mark.parametrize(
+    ("table", "target"),
+    [
+        ("*=static:///all:1", "static:///all:1"),
+        ("*=static:///all:1;eu/*=static:///eu:1", "static:///eu:1"),
+        ("eu/com.example.*=static:///p:1;eu/*=static:///eu:1", "static:///p:1"),
+        (("eu/com.example.GreetService*=static:///any:1\neu/com.example.GreetService:1.0.0="
+         "static:///exact:1"), "static:///exact:1"),
+        (("eu/com.example.GreetService:1.0.0*=static:///star:1;"
+         "eu/com.example.GreetService:1.0.0=static:///exact:1"), "static:///exact:1"),
+        (" *  =  static:///a:1 | static:///b:1 \n\n;", "static:///a:1 | static:///b:1"),
+    ],
+)  # fmt: skip
+async def test_longest_match_wins(table: str, target: str) -> None:
+    """A key may end in '*'; the longest match wins, an exact one above all."""
+    assert await mapped(environ={"KUBBO_TARGETS": table}) == (target, "environment")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "com.example.GreetService:1.0.0=static:///x:1",
+        "us/*=static:///x:1",
+        "GreetService=tri://x:1",
+    ],
+)
+async def test_other_keys_do_not_match(table: str) -> None:
+    """Group, package and version are part of the key: none may be left out without a '*'."""
+    assert (await mapped(environ={"KUBBO_TARGETS": table}))[1] == "rule"
+
+
+async def test_demo_variable_ignores_group_and_version() -> None:
+    """`GreetService_target` leads every version there, as in 2018; an empty one is not set."""
+    for text in ("com.example.GreetService", "us/org.other.GreetService:9"):
+        mapping = await map_service_key(ServiceKey.parse(text), environ=SIMPLE)
+        assert str(mapping.target) == "kubernetes:///greeter.shop:20880"
+    assert (await mapped(environ={"GreetService_target": " "}))[1] == "rule"
+
+
+@pytest.mark.parametrize(
+    "text", ["a.B", "=static:///h:1", "a.B=", "a.B=static:///h:1;a.B=static:///h:2"]
+)
+async def test_a_broken_table_is_an_error_and_not_the_rule(text: str) -> None:
+    """A mistake in KUBBO_TARGETS is told, never passed over in silence."""
+    with pytest.raises(TargetError, match="KUBBO_TARGETS"):
+        parse_targets(text)
+    with pytest.raises(TargetError):
+        await mapped(environ={"KUBBO_TARGETS": text})
+
+
+async def test_a_bad_target_says_where_it_stands() -> None:
+    """The error of a wrong target names the entry that holds it, and the steps."""
+    with pytest.raises(MappingError, match="KUBBO_TARGETS, entry \\*.*no scheme") as caught:
+        await mapped(environ={"KUBBO_TARGETS": "*=greeter"})
+    assert caught.value.steps[-1].outcome is Outcome.FAILED
+
+
+async def test_two_services_that_claim_a_key_are_an_error_naming_both() -> None:
+    """Within one namespace a claim must be single; nobody is chosen in silence."""
+    cluster = Cluster(
+        [
+            ProviderService("shop", "one", str(KEY), provider=True),
+            ProviderService("shop", "two", f"a.B, {KEY}", provider=True),
+        ]
+    )
+    with pytest.raises(MappingError, match="one and two in namespace 'shop'"):
+        await mapped(services=cluster)
+
+
+async def test_the_own_namespace_claims_before_others() -> None:
+    """Services of two namespaces may claim a key; the one asked first, the own, wins."""
+    cluster = Cluster(
+        [
+            ProviderService("own", "near", str(KEY), provider=True),
+            ProviderService("other", "far", str(KEY), provider=True),
+        ]
+    )
+    assert await mapped(services=cluster) == ("kubernetes:///near.own", "attribute")
+
+
+async def test_an_annotation_without_the_label_is_no_attribute() -> None:
+    """Only labelled Services claim: the label is what can be listed cheaply."""
+    cluster = Cluster([ProviderService("shop", "greeter", str(KEY))])
+    with pytest.raises(MappingError, match="no such Service") as caught:
+        await mapped(services=cluster)
+    assert not caught.value.contradiction
+
+
+async def test_the_rules_service_that_lists_other_keys_is_an_error() -> None:
+    """The rule never calls a Service that says it provides something else."""
+    cluster = Cluster([ProviderService("shop", "greet-service-eu-1-0-0", "com.example.Other")])
+    with pytest.raises(MappingError, match=r"lists only com\.example\.Other") as caught:
+        await mapped(services=cluster)
+    assert caught.value.contradiction
+
+
+async def test_the_rules_service_may_give_the_port() -> None:
+    """A Service that the rule names and that lists the key wins with the key's own port."""
+    cluster = Cluster([ProviderService("shop", "greet-service-eu-1-0-0", f"{KEY}@7000")])
+    assert await mapped(services=cluster) == ("kubernetes:///greet-service-eu-1-0-0:7000", "rule")
+
+
+async def test_without_permission_the_rule_wins_unseen() -> None:
+    """A cluster that cannot be asked does not stop the rule, and the record says so."""
+    mapping = await map_service_key(KEY, services=Cluster(broken="answered 403"))
+    assert str(mapping.target) == "kubernetes:///greet-service-eu-1-0-0"
+    assert [s.source for s in mapping.steps if "answered 403" in str(s)] == ["attribute", "rule"]
+
+
+async def test_the_error_prints_every_step() -> None:
+    """When nothing matches, all five sources are in the message, with what they were asked."""
+    with pytest.raises(MappingError) as caught:
+        await mapped(environ={"KUBBO_TARGETS": "a.B=static:///h:1"}, services=Cluster())
+    text = str(caught.value)
+    for part in (
+        "code:",
+        "KUBBO_TARGETS: nothing found among 1 entries (a.B)",
+        "GreetService_target: nothing found",
+        "configuration:",
+        "kubbo.dev/provider=true",
+        "'greet-service-eu-1-0-0'",
+    ):
+        assert part in text
+    assert [step.source for step in caught.value.steps] == [
+        "code", "environment", "environment", "configuration", "attribute", "rule",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("annotation", "provided"),
+    [
+        ("", {}),
+        ("a.B", {"a.B": None}),
+        ("a.B@dubbo,\n  g/a.C:1@20880\ta.D ", {"a.B": "dubbo", "g/a.C:1": 20880, "a.D": None}),
+        ("a.B a.B", {"a.B": None}),
+    ],
+)
+def test_annotation(annotation: str, provided: Mapping[str, object]) -> None:
+    """Keys are separated by white space or commas, each with its port or none."""
+    assert parse_provided(annotation) == provided
+
+
+@pytest.mark.parametrize("annotation", ["a.B@", "a.B@0", "@dubbo", "a.B@x a.B@y", "a.B@A"])
+async def test_a_broken_annotation_names_its_service(annotation: str) -> None:
+    """A mistake in an annotation is told with the Service that carries it."""
+    with pytest.raises(TargetError):
+        parse_provided(annotation)
+    cluster = Cluster([ProviderService("shop", "greeter", annotation, provider=True)])
+    with pytest.raises(MappingError, match="'greeter' in namespace 'shop'"):
+        await mapped(services=cluster)
