@@ -56,6 +56,13 @@ __all__ = [
 ]
 
 BUILD = Path(__file__).parent / "java" / "build.sh"
+DUBBO = "3.3.6"
+# hessian-lite 3.2 sets private fields of the JDK, which Java 17 allows to who asks for it.
+OPENED = [
+    option
+    for package in ("java.lang", "java.math", "java.util", "java.util.concurrent.atomic")
+    for option in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")
+]
 MAIN = "com.example.interop.peer.Main"
 
 # In characters. The whole log of a peer is in `log`; a message shows no more than its end.
@@ -146,25 +153,30 @@ def _end(log: str) -> str:
 
 
 @functools.cache
-def home() -> Path:
-    """The directory with the built peer; builds it if these sources never were.
+def home(dubbo: str = DUBBO) -> Path:
+    """The directory with the peer on this version of Dubbo; builds it if it is not there.
 
     Raises:
         PeerMissing: it cannot be built.
     """
-    built = subprocess.run([BUILD], capture_output=True, text=True, check=False)
+    built = subprocess.run([BUILD, dubbo], capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise PeerMissing(_end(built.stderr))
     return Path(built.stdout.strip())
 
 
-def command(mode: str, *arguments: str, properties: Mapping[str, str] | None = None) -> list[str]:
+def command(
+    mode: str,
+    *arguments: str,
+    properties: Mapping[str, str] | None = None,
+    dubbo: str = DUBBO,
+) -> list[str]:
     """The command line of one mode of the peer.
 
     Raises:
         PeerMissing: it cannot be built.
     """
-    where = home()
+    where = home(dubbo)
     settings = {
         "user.timezone": "UTC",
         "user.language": "en",
@@ -177,6 +189,7 @@ def command(mode: str, *arguments: str, properties: Mapping[str, str] | None = N
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-Xmx512m",
+        *(OPENED if dubbo.startswith("3.2.") else ()),
         *(f"-D{name}={value}" for name, value in settings.items()),
         "-cp",
         f"{where}/peer.jar:{where}/lib/*",
@@ -189,8 +202,11 @@ def command(mode: str, *arguments: str, properties: Mapping[str, str] | None = N
 class _Process:
     """One JVM: its end is the end of the context, whatever happened in between."""
 
-    def __init__(self, mode: str, *arguments: str, properties: Mapping[str, str]) -> None:
+    def __init__(
+        self, mode: str, *arguments: str, properties: Mapping[str, str], dubbo: str
+    ) -> None:
         self._mode = mode
+        self._dubbo = dubbo
         self._arguments = arguments
         self._properties = dict(properties)
         self._process: subprocess.Popen[str] | None = None
@@ -221,7 +237,7 @@ class _Process:
         hosts = Path(self._files.name) / "hosts"
         hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
         properties = {"jdk.net.hosts.file": str(hosts), **self._properties}
-        line = command(self._mode, *self._arguments, properties=properties)
+        line = command(self._mode, *self._arguments, properties=properties, dubbo=self._dubbo)
         with hosts.with_name("log").open("w") as log:
             self._process = subprocess.Popen(
                 line,
@@ -323,6 +339,7 @@ class JavaProvider(_Process):
         *,
         shutdown_wait: float = 0.001,
         properties: Mapping[str, str] | None = None,
+        dubbo: str = DUBBO,
     ) -> None:
         """Prepare, without starting yet.
 
@@ -331,7 +348,10 @@ class JavaProvider(_Process):
             host: the only address that is bound, and it must not start with 127, which Dubbo
                 takes for "every address"; None binds every address.
             shutdown_wait: how many seconds it goes on after SIGTERM.
-            properties: Java system properties, like `dubbo.provider.threads`.
+            properties: Java system properties, like `dubbo.provider.threads`; for TLS
+                `dubbo.protocol.ssl-enabled`, `dubbo.ssl.server-key-cert-chain-path` and
+                `dubbo.ssl.server-private-key-path`.
+            dubbo: version of Dubbo.
         """
         wait_ms = str(max(1, round(shutdown_wait * 1000)))
         super().__init__(
@@ -339,6 +359,7 @@ class JavaProvider(_Process):
             str(port),
             *([host] if host else []),
             properties={"dubbo.service.shutdown.wait": wait_ms, **(properties or {})},
+            dubbo=dubbo,
         )
         self.host = host or "127.0.0.1"
         self.port = port
@@ -358,8 +379,8 @@ class JavaProvider(_Process):
 class JavaCaller(_Process):
     """A Dubbo Java consumer. Calls may run side by side, from any thread and any event loop."""
 
-    def __init__(self, *, properties: Mapping[str, str] | None = None) -> None:
-        super().__init__("call", properties=properties or {})
+    def __init__(self, *, properties: Mapping[str, str] | None = None, dubbo: str = DUBBO) -> None:
+        super().__init__("call", properties=properties or {}, dubbo=dubbo)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._lock = threading.Lock()
@@ -529,6 +550,7 @@ class HessianLite:
     """Java's codec: judges octets at volume, and makes random ones. Not a running process."""
 
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    dubbo: str = DUBBO
 
     def judge(self, octets: Iterable[bytes | tuple[bytes, str]]) -> Iterator[Verdict]:
         """A verdict for each; a pair names the declared class (`com.example.User`, `long[]`)."""
@@ -553,7 +575,7 @@ class HessianLite:
         with (
             tempfile.TemporaryFile("w+") as log,
             subprocess.Popen(
-                command(mode, *arguments, properties=self.properties),
+                command(mode, *arguments, properties=self.properties, dubbo=self.dubbo),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.cluster.bed import AddressBlock
 from tests.interop.peer import HessianLite, JavaCaller, JavaException, JavaProvider, PeerFailed
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 GREET = "com.example.GreetService:1.0.0"
 ECHO = "com.example.interop.EchoService"
+HEARTBEAT = bytes.fromhex("dabbe200 0000000000000007 00000001 4e")
+HEARTBEAT_ANSWER = bytes.fromhex("dabb2214 0000000000000007 00000001 4e")
 
 
 async def test_a_greeting_tells_provider_and_address(
@@ -139,6 +142,43 @@ async def test_a_provider_ends_when_told() -> None:
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("0.0.0.0", provider.port))
+
+
+async def test_a_provider_says_readonly_before_it_ends() -> None:
+    """After SIGTERM it sends the READONLY event twice, answers on, and closes only then."""
+    async with JavaProvider(shutdown_wait=1.0) as provider:
+        reader, writer = await asyncio.open_connection(provider.host, provider.port)
+        writer.write(HEARTBEAT)
+        assert await reader.readexactly(17) == HEARTBEAT_ANSWER
+        provider.terminate()
+        for _ in range(2):
+            event = await reader.readexactly(18)
+            assert event[:4].hex() == "dabba200"
+            assert event[12:].hex() == "000000020152"
+        writer.write(HEARTBEAT)
+        assert await reader.readexactly(17) == HEARTBEAT_ANSWER
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.root(reason="puts an address on lo, which needs root and a network namespace")
+async def test_a_host_outside_127_is_bound_alone() -> None:
+    """Two providers share a port when each is given an address of its own."""
+    addresses = AddressBlock()
+    first, second = addresses.add(), addresses.add()
+    try:
+        async with (
+            JavaProvider(20880, first) as one,
+            JavaProvider(20880, second) as two,
+            JavaCaller() as caller,
+        ):
+            for provider in (one, two):
+                answer = await caller.call(provider.address, GREET, "sayHello", "Ann")
+                assert answer.value == f"Hello Ann from java {provider.host}:20880"
+    finally:
+        addresses.remove(first)
+        addresses.remove(second)
 
 
 async def test_a_taken_port_is_told() -> None:
