@@ -181,6 +181,7 @@ class Server:
         if read.key in self._exports:
             raise UsageError(f"{read.key} is exported already; another group or version can be")
         self._exports[read.key] = _Export(read, implementation)
+        self._codec.forget_heads()
 
     @property
     def services(self) -> tuple[ServiceKey, ...]:

@@ -13,7 +13,7 @@ Source: org.apache.dubbo.rpc.protocol.dubbo.DubboCodec and DecodeableRpcInvocati
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from kubbo.errors import Code, DecodeError, EncodeError, Progress, RemoteException, RpcError
 from kubbo.model import Result, ServiceKey
@@ -86,6 +86,86 @@ class _Prepared:
         self.attachments = b"".join(encode(key) + encode(value) for key, value in pairs.items())
 
 
+MEMO_ENTRIES: Final = 1_024
+MEMO_BYTES: Final = 1_024
+"""A peer cannot make a memo hold more than a MiB: larger pieces are decoded each time."""
+
+
+class _Attachments:
+    """Maps of attachments by their bytes: the same few come with every call of a method.
+
+    Only untyped maps of strings are remembered. They define no class and refer to nothing,
+    so they mean the same in every message.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, dict[str, Value]] = {}
+
+    def read(self, reader: Reader) -> dict[str, Value]:
+        """The attachments that `reader` stands before, a map of the caller's own.
+
+        Raises:
+            DecodeError: it stands before something else.
+        """
+        tail = reader.data[reader.offset :]
+        known = self._known.get(tail)
+        if known is not None:
+            return known.copy()
+        found = _read_attachments(reader)
+        if (
+            tail[:1] == _MAP
+            and len(tail) <= MEMO_BYTES
+            and reader.at_end
+            and all(type(value) is str for value in found.values())
+        ):
+            if len(self._known) >= MEMO_ENTRIES:
+                self._known.clear()
+            self._known[tail] = found.copy()
+        return found
+
+
+_Found = tuple[str, str, "Signature", TypeRegistry]
+
+
+class _Heads:
+    """What stands before the arguments, by its bytes: path, version and the method found.
+
+    Looked up by the first bytes, then compared whole, since what follows a head is not
+    marked off from it.
+    """
+
+    __slots__ = ("_count", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, list[tuple[bytes, _Found]]] = {}
+        self._count = 0
+
+    def get(self, payload: bytes) -> tuple[int, _Found] | None:
+        """The length of the head that `payload` begins with, and what it means."""
+        for head, found in self._known.get(payload[:_HEAD_KEY], ()):
+            if payload.startswith(head):
+                return len(head), found
+        return None
+
+    def put(self, head: bytes, found: _Found) -> None:
+        """Remember a head that named a method."""
+        if _HEAD_KEY <= len(head) <= MEMO_BYTES:
+            if self._count >= MEMO_ENTRIES:
+                self.clear()
+            self._known.setdefault(head[:_HEAD_KEY], []).append((head, found))
+            self._count += 1
+
+    def clear(self) -> None:
+        """Forget all: other methods are exported now."""
+        self._known.clear()
+        self._count = 0
+
+
+_HEAD_KEY: Final = 40
+
+
 class Dubbo2Codec:
     """The `Codec` of dubbo2.
 
@@ -105,6 +185,8 @@ class Dubbo2Codec:
         self._application = application
         # By identity: a signature is made once a method and lives as long as its reference.
         self._prepared: dict[tuple[ServiceKey, int], tuple[Signature, _Prepared]] = {}
+        self._attachments = _Attachments()
+        self._heads = _Heads()
 
     def encode_request(self, invocation: Invocation, timeout: float) -> bytes:
         """See `Codec.encode_request`."""
@@ -123,7 +205,7 @@ class Dubbo2Codec:
             raise EncodeError(
                 f"{signature} takes {len(prepared.types)} arguments, {len(arguments)} were given"
             )
-        writer = Writer(self.registry)
+        writer = Writer(self.registry, self._limits)
         writer.write_raw(prepared.head)
         for index, (value, java_type) in enumerate(zip(arguments, prepared.types, strict=True)):
             writer.write(value, java_type, path=f"argument {index + 1}")
@@ -147,18 +229,41 @@ class Dubbo2Codec:
             value = None
         elif kind in (EXCEPTION, EXCEPTION_ATTACHED):
             thrown = reader.read(path="exception")
-            attachments = _read_attachments(reader) if kind == EXCEPTION_ATTACHED else {}
+            attachments = self._attachments.read(reader) if kind == EXCEPTION_ATTACHED else {}
             error = to_exception(thrown, self.registry)
             if isinstance(error, RemoteException):
                 error.attachments = attachments
             raise error
         else:
             raise DecodeError(f"unknown kind of response {str(kind)[:40]!r}", offset=0)
-        attachments = _read_attachments(reader) if kind >= EXCEPTION_ATTACHED else {}
+        attachments = self._attachments.read(reader) if kind >= EXCEPTION_ATTACHED else {}
         return Result(value, attachments=attachments)
 
     def decode_request(self, payload: bytes, services: Services) -> ReceivedCall:
         """See `Codec.decode_request`."""
+        known = self._heads.get(payload)
+        if known is None:
+            offset, found = self._read_head(payload, services)
+        else:
+            offset, found = known
+        path, version, signature, registry = found
+        reader = Reader(payload, registry, self._limits, offset)
+        arguments = [
+            reader.read(_java_type(parameter), path=f"argument {index + 1}")
+            for index, parameter in enumerate(signature.parameters)
+        ]
+        attachments = self._attachments.read(reader)
+        group = attachments.get("group")
+        return ReceivedCall(
+            ServiceKey(path, group if isinstance(group, str) else "", version),
+            signature,
+            registry,
+            arguments,
+            _timeout(attachments.get("timeout")),
+            attachments,
+        )
+
+    def _read_head(self, payload: bytes, services: Services) -> tuple[int, _Found]:
         reader = Reader(payload, _NO_TYPES, self._limits)
         _read_text(reader, "dubbo version")
         path = _read_text(reader, "path")
@@ -175,27 +280,19 @@ class Dubbo2Codec:
             )
         # Only strings so far: no class was defined, nothing can be referred to, and so the
         # rest may be read by the rules of the interface that was found.
-        reader = Reader(payload, registry, self._limits, reader.offset)
-        arguments = [
-            reader.read(_java_type(parameter), path=f"argument {index + 1}")
-            for index, parameter in enumerate(signature.parameters)
-        ]
-        attachments = _read_attachments(reader)
-        group = attachments.get("group")
-        return ReceivedCall(
-            ServiceKey(path, group if isinstance(group, str) else "", version),
-            signature,
-            registry,
-            arguments,
-            _timeout(attachments.get("timeout")),
-            attachments,
-        )
+        found = (path, version, signature, registry)
+        self._heads.put(payload[: reader.offset], found)
+        return reader.offset, found
+
+    def forget_heads(self) -> None:
+        """Other methods are exported now: ask `services` again."""
+        self._heads.clear()
 
     def encode_result(
         self, call: ReceivedCall, value: Value, attachments: Mapping[str, Value]
     ) -> bytes:
         """See `Codec.encode_result`."""
-        writer = Writer(call.registry)
+        writer = Writer(call.registry, self._limits)
         returns = call.signature.returns
         if value is None:
             writer.write_raw(_KINDS[NULL_ATTACHED])
@@ -208,9 +305,9 @@ class Dubbo2Codec:
         self, call: ReceivedCall, error: Exception, attachments: Mapping[str, Value]
     ) -> bytes:
         """See `Codec.encode_exception`."""
-        writer = Writer(call.registry)
+        writer = Writer(call.registry, self._limits)
         writer.write_raw(_KINDS[EXCEPTION_ATTACHED])
-        writer.write(from_exception(error), path="exception")
+        writer.write(from_exception(error, call.registry), path="exception")
         return _finish(writer, attachments)
 
 
@@ -253,10 +350,13 @@ def _read_attachments(reader: Reader) -> dict[str, Value]:
     found = reader.read(path="attachments")
     if found is None:
         return {}
-    if not isinstance(found, dict):
+    if not _is_map(found):
         raise DecodeError("not a map", offset=offset, path="attachments")
-    pairs = cast("dict[Value, Value]", found)
-    return {key: value for key, value in pairs.items() if isinstance(key, str)}
+    return {key: value for key, value in found.items() if isinstance(key, str)}
+
+
+def _is_map(value: Value) -> TypeGuard[dict[Value, Value]]:
+    return isinstance(value, dict)
 
 
 def _timeout(value: Value) -> float | None:
