@@ -143,9 +143,13 @@ def _check_service(value: Object, findings: _Findings) -> None:
         where = f"spec.ports[{index}]"
         if len(ports) > 1 and not text(port, "name"):
             findings.required(f"{where}.name")
-        number = port.get("port")
-        if not isinstance(number, int) or not 1 <= number <= 65535:
-            findings.invalid(f"{where}.port", number, "must be between 1 and 65535, inclusive")
+        for name in ("port", "targetPort"):
+            number = port.get(name)
+            if name == "targetPort" and isinstance(number, str) and number:
+                continue  # the name of a container's port
+            if not isinstance(number, int) or not 1 <= number <= 65535:
+                why = "must be between 1 and 65535, inclusive"
+                findings.invalid(f"{where}.{name}", number, why)
 
 
 def _check_slice(value: Object, findings: _Findings, *, loopback: bool) -> None:
@@ -166,26 +170,32 @@ def _check_slice(value: Object, findings: _Findings, *, loopback: bool) -> None:
             findings.invalid(where, len(addresses), f"must have at most {_MAX_ADDRESSES} items")
         elif kind in ("IPv4", "IPv6"):
             for place, address in enumerate(addresses):
-                if why := _address_fault(kind, address, loopback=loopback):
-                    findings.invalid(f"{where}[{place}]", address, why)
+                _check_address(kind, address, where, findings, place=place, loopback=loopback)
 
 
-def _address_fault(kind: str, address: Json, *, loopback: bool) -> str:
+def _check_address(
+    kind: str, address: Json, where: str, findings: _Findings, *, place: int, loopback: bool
+) -> None:
+    at_place = f"{where}[{place}]"
     try:
         parsed = ipaddress.ip_address(address if isinstance(address, str) else "")
     except ValueError:
-        return "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        findings.invalid(at_place, address, why)
+        return
     if parsed.version != (4 if kind == "IPv4" else 6):
-        return f"must be an {kind} address"
+        findings.invalid(where, address, f"must be an {kind} address")
     if parsed.is_unspecified:
-        return f"may not be unspecified ({parsed})"
+        findings.invalid(at_place, address, f"may not be unspecified ({parsed})")
     if parsed.is_loopback and not loopback:
-        return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+        why = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+        findings.invalid(at_place, address, why)
     if parsed.is_link_local:
-        return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+        why = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+        findings.invalid(at_place, address, why)
     if parsed in _LOCAL_MULTICAST[parsed.version]:
-        return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
-    return ""
+        why = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+        findings.invalid(at_place, address, why)
 
 
 _LOCAL_MULTICAST: Final = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubbo.sim.apiserver.objects import RESOURCES, ApiError, Object, Resource
+from kubbo.sim.apiserver.objects import RESOURCES, ApiError, Json, Resource, text
 from kubbo.sim.apiserver.selectors import Selector
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "ListOptions"]
 
 _WRITES = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_GROUPS = {(resource.group, resource.version) for resource in RESOURCES.values()}
 _TRUE = ("1", "true", "True", "t", "T", "TRUE")
 
 
@@ -39,7 +40,7 @@ class Call:
         match path.strip("/").split("/"):
             case ["api", "v1", first, *rest]:
                 group, version = "", "v1"
-            case ["apis", group, version, first, *rest]:
+            case ["apis", group, version, first, *rest] if (group, version) in _GROUPS:
                 pass
             case _:
                 return None
@@ -139,13 +140,13 @@ class ListOptions:
         )
 
 
-def _integer(text: str) -> int:
-    if not text:
+def _integer(given: str) -> int:
+    if not given:
         return 0
-    digits = text.removeprefix("-")
+    digits = given.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-        raise ApiError(400, "BadRequest", f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
+        raise ApiError(400, "BadRequest", f'strconv.ParseInt: parsing "{given}": invalid syntax')
+    return int(given)
 
 
 def _bad_version(given: str, *, watch: bool) -> ApiError:
@@ -159,27 +160,39 @@ def _bad_version(given: str, *, watch: bool) -> ApiError:
 
 
 def _check_match(version: str, match: str, initial: str, *, watch: bool) -> None:
-    where, reason, why = "resourceVersionMatch", "FieldValueForbidden", ""
-    if initial and not watch:
-        where, why = "sendInitialEvents", "sendInitialEvents is forbidden for list"
-    elif initial and match != "NotOlderThan":
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-    elif watch and match and not initial:
-        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-    elif match and not version and not watch:
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match not in ("", "Exact", "NotOlderThan"):
-        reason = "FieldValueNotSupported"
-        why = f'"{match}": supported values: "Exact", "NotOlderThan", ""'
-    elif match == "Exact" and version == "0":
-        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-    if not why:
+    field = "resourceVersionMatch"
+    forbidden: list[tuple[str, str]] = []
+    supported = '"NotOlderThan"' if watch else '"Exact", "NotOlderThan", ""'
+    if watch:
+        if initial and match != "NotOlderThan":
+            why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            forbidden.append((field, why))
+        if match and not initial:
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            forbidden.append((field, why))
+    else:
+        if initial:
+            forbidden.append(("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+        if match and not version:
+            why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            forbidden.append((field, why))
+        if match == "Exact" and version == "0":
+            why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            forbidden.append((field, why))
+    causes: list[Json] = [
+        {"reason": "FieldValueForbidden", "message": f"Forbidden: {why}", "field": where}
+        for where, why in forbidden
+    ]
+    if match not in ("", "NotOlderThan") and (watch or match != "Exact"):
+        why = f'Unsupported value: "{match}": supported values: {supported}'
+        causes.append({"reason": "FieldValueNotSupported", "message": why, "field": field})
+    if not causes:
         return
-    prefix = "Forbidden" if reason == "FieldValueForbidden" else "Unsupported value"
-    cause: Object = {"reason": reason, "message": f"{prefix}: {why}", "field": where}
+    lines = [f"{text(cause, 'field')}: {text(cause, 'message')}" for cause in causes]
+    shown = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     raise ApiError(
         422,
         "Invalid",
-        f'ListOptions.meta.k8s.io "" is invalid: {where}: {prefix}: {why}',
-        details={"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]},
+        f'ListOptions.meta.k8s.io "" is invalid: {shown}',
+        details={"group": "meta.k8s.io", "kind": "ListOptions", "causes": causes},
     )

@@ -120,16 +120,16 @@ class _Parser:
 
     def _values(self) -> frozenset[str]:
         self._expect("(")
-        values = {self._word()}
+        values = {self._value()}  # as in Kubernetes, nothing between commas is the empty value
         while self._peek() != ")":
             if self._next() != ",":
                 raise _unparsable("", "',' or ')'")
-            values.add(self._word())
+            values.add(self._value())
         self._next()
         return frozenset(values)
 
     def _value(self) -> str:
-        if self._peek() in ("", ","):
+        if self._peek() in ("", ",", ")"):
             return ""
         return self._word()
 
