@@ -53,6 +53,8 @@ __all__ = [
     "PeerMissing",
     "RandomValue",
     "Verdict",
+    "command",
+    "home",
 ]
 
 BUILD = Path(__file__).parent / "java" / "build.sh"

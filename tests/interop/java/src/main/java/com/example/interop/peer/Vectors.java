@@ -36,23 +36,18 @@ final class Vectors {
         }
     }
 
-    private static Map<String, Object> line(Cases.Case one, String command) {
+    private static Map<String, Object> line(Cases.Case one, String command) throws IOException {
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("name", one.name());
         line.put("meaning", one.meaning());
         line.put("producer", Codec.producer());
         line.put("command", command);
+        // Before the value is told: BigInteger caches in its fields what toString asks for.
+        byte[] bytes = Codec.encode(one.value());
         Object java = Describe.value(one.value());
         boolean brief = Json.write(java).length() <= LONGEST_DESCRIPTION;
         if (brief) {
             line.put("java", java);
-        }
-        byte[] bytes;
-        try {
-            bytes = Codec.encode(one.value());
-        } catch (IOException | RuntimeException error) {
-            line.put("refused", error.toString());
-            return line;
         }
         line.put("hex", HexFormat.of().formatHex(bytes));
         try {
