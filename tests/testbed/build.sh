@@ -40,27 +40,27 @@ if [ -d "$bin" ]; then echo "$bin"; exit; fi
 # lock says that nobody else is at work.
 rm -rf "$cache"/building.*
 work=$(mktemp -d "$cache/building.XXXXXX")
-ticker=
-trap '[ -z "$ticker" ] || kill "$ticker" 2>/dev/null; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
 
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly
 
 build() { # build NAME MODULE PACKAGE LDFLAGS
-  local started=$SECONDS
+  local started=$SECONDS ticker
   say "building $1"
   (while sleep 20 >/dev/null 2>&1; do say "still building $1, $((SECONDS - started)) s"; done) 9>&- &
   ticker=$!
-  # Go itself says nothing but which modules it loads: kept for the case that it fails.
-  if ! (cd "$2" && exec go build -trimpath -buildvcs=false -ldflags "-s -w $4" -o "$work/$1" "$3") \
-      9>&- >"$work/log" 2>&1; then
+  # Go itself says nothing but which modules it loads: kept for the case that it fails. In the
+  # background, because a shell heeds a signal only when nothing runs in its foreground.
+  (cd "$2" && exec go build -trimpath -buildvcs=false -ldflags "-s -w $4" -o "$work/$1" "$3") \
+    9>&- >"$work/log" 2>&1 &
+  if ! wait $!; then
     tail -n 20 "$work/log" >&2
     say "building $1 failed"
     exit 1
   fi
   kill "$ticker"
   wait "$ticker" 2>/dev/null || :
-  ticker=
   say "built $1 in $((SECONDS - started)) s, $(($(stat -c %s "$work/$1") >> 20)) MiB"
 }
 
