@@ -210,7 +210,7 @@ async def test_a_broken_table_is_an_error_and_not_the_rule(text: str) -> None:
 
 async def test_a_bad_target_says_where_it_stands() -> None:
     """The error of a wrong target names the entry that holds it, and the steps."""
-    with pytest.raises(MappingError, match="KUBBO_TARGETS, entry \\*.*no scheme") as caught:
+    with pytest.raises(MappingError, match=r"KUBBO_TARGETS, entry \*.*no scheme") as caught:
         await mapped(environ={"KUBBO_TARGETS": "*=greeter"})
     assert caught.value.steps[-1].outcome is Outcome.FAILED
 

@@ -22,7 +22,7 @@ thus replay a year of faults in a second.
           |   WATCHING <--- event, bookmark: note the version
           |    | |  |  <--- ended in time: Watch(version)
           |    | |  |
-          |    | |  +-- 410, undecodable event, version going backwards, silence:
+          |    | |  +-- 410, undecodable event, version going backwards, silence, doubt:
           +----|-|------------ List(version), at once the first time, later after a backoff
                | |
                | +----- ended early: Wait up to a second, then Watch(version)
@@ -41,6 +41,11 @@ lists ask for "not older than what I have seen", and only if that is refused for
 API server sends a bookmark within 60 to 76 s of silence; 80 s without a word is therefore a
 stream that is dead or, after a restore of etcd, one that waits for a version of the future:
 a list tells, and with it both heal within 90 s.
+
+Doubt. A watch that broke is resumed at its version, which is right unless the server came back
+with another history (etcd restored from a backup): it would then accept a version that it
+never gave, and leave out what happened before. Nothing in the answers shows that, so a stream
+that follows a broken one is replaced by a list after 60 to 80 s.
 """
 
 from __future__ import annotations
@@ -79,6 +84,7 @@ _NEWEST_VERSION = ""
 _WATCH_SHORTEST, _WATCH_LONGEST = 300.0, 600.0
 _WATCH_GRACE = 15.0  # the server ends a watch itself; this long after that time we do
 _SILENCE = 80.0
+_DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _EARLY = 0.9  # of its timeout: the server ended the watch for a reason of its own
 _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
@@ -225,6 +231,7 @@ class Counters:
     too_large: int = 0
     backwards: int = 0
     silences: int = 0
+    doubts: int = 0
     failures: int = 0
     unauthorized: int = 0
     forbidden: int = 0
@@ -268,6 +275,7 @@ class Reflector(Generic[T]):
         self._watch_began = 0.0
         self._watch_timeout = 0.0
         self._heard = 0.0
+        self._doubtful_from = float("inf")
         self._failures = Backoff(rng)
         self._resyncs = Backoff(rng)
         self.items: dict[str, T] = {}
@@ -291,21 +299,25 @@ class Reflector(Generic[T]):
         """When `handle_timer` is due while watching; else None (a `Wait` says it itself)."""
         if self._phase is not _Phase.WATCHING:
             return None
-        return min(self._heard + _SILENCE, self._watch_began + self._watch_timeout + _WATCH_GRACE)
+        return min(
+            self._heard + _SILENCE,
+            self._watch_began + self._watch_timeout + _WATCH_GRACE,
+            self._doubtful_from,
+        )
 
     def handle_timer(self, now: float) -> Action:
         """A wait is over, or `next_timer` has come: the stream is to be dropped."""
-        if self._phase is _Phase.WATCHING:
-            if now - self._heard >= _SILENCE:
-                self.counters.silences += 1
-                self._lose(self._heard, Failure(0, f"no event or bookmark for {_SILENCE:.0f} s"))
-                return self._begin_relist(self._version)
-            return self._begin_watch(now)
-        match self._next:
-            case Watch():
-                return self._begin_watch(now)
-            case List(resource_version, _, limit):
-                return self._begin_list(resource_version, limit)
+        watching = self._phase is _Phase.WATCHING
+        if watching and now - self._heard >= _SILENCE:
+            self.counters.silences += 1
+            self._lose(self._heard, Failure(0, f"no event or bookmark for {_SILENCE:.0f} s"))
+            return self._begin_relist(self._version)
+        if not watching and isinstance(self._next, List):
+            return self._begin_list(self._next.resource_version, self._next.limit)
+        if now >= self._doubtful_from:
+            self.counters.doubts += 1
+            return self._begin_relist(self._version)
+        return self._begin_watch(now)
 
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
@@ -349,6 +361,7 @@ class Reflector(Generic[T]):
         self.items = self._listing.items
         self._listing = _Listing(_NEWEST_VERSION)
         self._version = page.resource_version
+        self._doubtful_from = float("inf")
         self.synced = True
         self.revision += 1
         return self._begin_watch(now)
@@ -395,7 +408,8 @@ class Reflector(Generic[T]):
             return self._receive_failure(
                 Failure(0, f"the server ended the watch after {lasted:.1f} s"), now
             )
-        if lasted < self._watch_timeout * _EARLY:
+        if lasted < self._watch_timeout * _EARLY:  # as a server that shuts down does
+            self._doubt(now)
             self._next = Watch(self._version, 0.0)
             return self._wait(self._rng.uniform(0.0, _EARLY_SPREAD))
         return self._begin_watch(now)
@@ -414,6 +428,8 @@ class Reflector(Generic[T]):
             return self._receive_list_refused(failure, now)
         self._count(failure)
         self._lose(now, failure)
+        if watching and (failure.status == 0 or failure.status >= 500):
+            self._doubt(now)
         if watching and failure.status not in _MALFORMED and failure.status != _FORBIDDEN:
             self._next = Watch(self._version, 0.0)
         elif watching:
@@ -452,6 +468,10 @@ class Reflector(Generic[T]):
     def _wait(self, seconds: float) -> Action:
         self._phase = _Phase.WAITING
         return Wait(seconds)
+
+    def _doubt(self, now: float) -> None:
+        if self._doubtful_from == float("inf"):
+            self._doubtful_from = now + self._rng.uniform(_DOUBT_SHORTEST, _DOUBT_LONGEST)
 
     def _lose(self, since: float, failure: Failure) -> None:
         if self.stale_since is None:

@@ -1,0 +1,400 @@
+"""The reflector, transition by transition: what it is told, and the action it answers with."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kubbo.naming.kubernetes.reflector import (
+    Action,
+    Backoff,
+    Bookmark,
+    Changed,
+    Ended,
+    Event,
+    Failure,
+    List,
+    Opened,
+    Page,
+    Reflector,
+    Undecodable,
+    Wait,
+    Watch,
+)
+
+RESET = Failure(0, "connection reset")
+GONE = Failure(410, "too old resource version")
+TOO_LARGE = Failure(504, "Too large resource version", retry_after=1.0, too_large=True)
+
+
+class Longest(random.Random):
+    """Always the end of a range, so that waits can be told."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+def added(name: str, version: int, value: str = "v") -> Changed[str]:
+    return Changed("ADDED", name, value, str(version))
+
+
+def deleted(name: str, version: int) -> Changed[str]:
+    return Changed("DELETED", name, "v", str(version))
+
+
+class Script:
+    """A reflector and its clock; `tell` advances nothing, `after` advances first."""
+
+    def __init__(self) -> None:
+        self.reflector: Reflector[str] = Reflector(rng=Longest())
+        self.now = 1000.0
+        self.action: Action | None = self.reflector.start(self.now)
+
+    def tell(self, *events: Event[str]) -> Action | None:
+        for event in events:
+            self.action = self.reflector.receive(event, self.now)
+        return self.action
+
+    def after(self, seconds: float, *events: Event[str]) -> Action | None:
+        self.now += seconds
+        return self.tell(*events)
+
+    def timer(self) -> Action:
+        """Advance to the next timer, or to the end of the wait, and handle it."""
+        if isinstance(self.action, Wait):
+            self.now += self.action.seconds
+        else:
+            due = self.reflector.next_timer()
+            assert due is not None
+            self.now = due
+        self.action = self.reflector.handle_timer(self.now)
+        return self.action
+
+    def watching(self) -> Script:
+        """Listed at version 10 with one object, and the watch accepted."""
+        self.tell(Page({"a": "v"}, "10"), Opened())
+        return self
+
+
+def test_first_list_takes_any_version_in_pages_of_500() -> None:
+    """The first list is served from the server's memory, and never asks for everything."""
+    assert Script().action == List("0", limit=500)
+
+
+def test_pages_are_joined_before_the_view_is_replaced() -> None:
+    """A half-read list is never seen, and the watch begins at the list's version."""
+    script = Script()
+    assert script.tell(Page({"a": "1"}, "10", "next")) == List("0", "next")
+    assert not script.reflector.synced
+    assert script.reflector.revision == 0
+    assert script.tell(Page({"b": "2"}, "10")) == Watch("10", 600.0)
+    assert script.reflector.synced
+    assert script.reflector.items == {"a": "1", "b": "2"}
+    assert script.reflector.revision == 1
+
+
+def test_watch_lasts_five_to_ten_minutes_at_random() -> None:
+    """A fleet's watches don't end together."""
+    timeouts = set()
+    for seed in range(50):
+        reflector: Reflector[str] = Reflector(rng=random.Random(seed))
+        reflector.start(0.0)
+        action = reflector.receive(Page({}, "1"), 0.0)
+        assert isinstance(action, Watch)
+        assert 300 <= action.timeout <= 600
+        timeouts.add(action.timeout)
+    assert len(timeouts) > 20
+
+
+def test_events_change_the_view_one_by_one() -> None:
+    """Added, modified, deleted; each is a new revision, and nothing is asked."""
+    script = Script().watching()
+    assert script.tell(added("b", 11)) is None
+    assert script.tell(Changed("MODIFIED", "a", "w", "12")) is None
+    assert script.reflector.items == {"a": "w", "b": "v"}
+    assert script.tell(deleted("a", 13)) is None
+    assert script.reflector.items == {"b": "v"}
+    assert script.reflector.revision == 4
+    assert script.reflector.resource_version == "13"
+
+
+def test_a_repeated_event_and_an_unknown_deletion_change_nothing() -> None:
+    """What is told twice is applied once."""
+    script = Script().watching()
+    script.tell(added("b", 11, "new"))
+    revision = script.reflector.revision
+    assert script.tell(added("b", 11, "new")) is None
+    assert script.tell(deleted("zzz", 12)) is None
+    assert script.reflector.revision == revision
+
+
+def test_an_ended_watch_is_resumed_at_the_last_version_at_once() -> None:
+    """A watch that ran its time costs no list; a bookmark counts as a version."""
+    script = Script().watching()
+    script.after(50, added("b", 11), Bookmark("17"))
+    assert script.after(530, Ended()) == Watch("17", 600.0)
+    assert script.reflector.stale_since is None
+
+
+def test_a_watch_that_the_server_ends_early_is_resumed_within_a_second() -> None:
+    """A server that shuts down doesn't get all its consumers back at the same moment."""
+    script = Script().watching()
+    assert script.after(100, Ended()) == Wait(1.0)
+    assert script.timer() == Watch("10", 600.0)
+
+
+def test_a_watch_that_ends_at_once_is_a_failure() -> None:
+    """A server that ends every watch at once is asked ever more slowly, not in a hot loop."""
+    script = Script().watching()
+    waits = []
+    for _ in range(6):
+        wait = script.tell(Ended())
+        assert isinstance(wait, Wait)
+        waits.append(wait.seconds)
+        script.timer()
+        script.tell(Opened())
+    assert waits == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6]
+
+
+@pytest.mark.parametrize("gone", [GONE, Failure(410, "in the stream")])
+def test_gone_lists_at_the_last_version_then_at_the_newest(gone: Failure) -> None:
+    """After 410 the list asks for nothing older than was seen; only if refused, for the newest."""
+    script = Script().watching()
+    assert script.after(10, gone) == List("10", limit=500)
+    assert script.reflector.items == {"a": "v"}
+    assert script.tell(gone) == List("", limit=500)
+    assert script.tell(Page({"b": "v"}, "90")) == Watch("90", 600.0)
+    assert script.reflector.items == {"b": "v"}
+
+
+def test_a_version_of_the_future_lists_the_newest() -> None:
+    """After a restore the server refuses our version as too large: its own history is adopted."""
+    script = Script().watching()
+    assert script.after(10, GONE) == List("10", limit=500)
+    assert script.tell(TOO_LARGE) == List("", limit=500)
+    assert script.tell(Page({"b": "v"}, "3")) == Watch("3", 600.0)
+    assert script.reflector.items == {"b": "v"}
+
+
+def test_repeated_gone_does_not_run_hot() -> None:
+    """A server that answers every watch with 410 gets ever fewer lists."""
+    script = Script().watching()
+    assert isinstance(script.after(10, GONE), List)
+    waits = []
+    for _ in range(4):
+        script.tell(Page({}, "20"))
+        action = script.tell(Opened(), GONE)
+        assert isinstance(action, Wait)
+        waits.append(action.seconds)
+        assert isinstance(script.timer(), List)
+    assert waits == [1.6, 3.2, 6.4, 12.8]
+
+
+def test_pages_that_expire_half_way_are_asked_for_in_one_piece() -> None:
+    """A 410 for a continue token starts the list anew, without pages that could expire again."""
+    script = Script()
+    script.tell(Page({"a": "v"}, "10", "next"))
+    assert script.tell(GONE) == List("", limit=0)
+    script.tell(Page({"b": "v"}, "12"))
+    assert script.reflector.items == {"b": "v"}
+
+
+def test_the_newest_refused_waits() -> None:
+    """Even the last resort can be refused; then the reflector waits and asks for it again."""
+    script = Script()
+    script.tell(GONE)
+    assert script.tell(GONE) == Wait(0.8)
+    assert script.timer() == List("", limit=500)
+
+
+def test_too_large_for_the_newest_obeys_retry_after() -> None:
+    """`Retry-After` comes on top of the jitter, so a fleet does not return in one second."""
+    script = Script()
+    script.tell(TOO_LARGE)
+    assert script.tell(TOO_LARGE) == Wait(1.8)
+
+
+@pytest.mark.parametrize("status", [0, 401, 429, 500, 503, 504])
+def test_a_failed_watch_keeps_the_view_marked_stale_until_it_is_accepted_again(
+    status: int,
+) -> None:
+    """Losing the server loses no member; the time since is kept, and cleared when it is back."""
+    script = Script().watching()
+    script.after(30, Failure(status, "no"))
+    lost = script.now
+    assert script.reflector.stale_since == lost
+    assert script.reflector.failure == Failure(status, "no")
+    assert script.timer() == Watch("10", 600.0)
+    script.tell(Failure(status, "still no"))
+    assert script.reflector.stale_since == lost
+    assert script.reflector.items == {"a": "v"}
+    script.timer()
+    script.tell(Opened())
+    assert script.reflector.stale_since is None
+    assert script.reflector.failure is None
+
+
+def test_a_failed_list_is_repeated_from_its_first_page() -> None:
+    """Pages of two lists are never joined."""
+    script = Script()
+    script.tell(Page({"a": "v"}, "10", "next"), RESET)
+    assert script.timer() == List("0", limit=500)
+    script.tell(Page({"b": "v"}, "11"))
+    assert script.reflector.items == {"b": "v"}
+
+
+def test_backoff_grows_to_thirty_seconds_and_is_reset_by_two_calm_minutes_only() -> None:
+    """0.8 s doubling to 30 s; a success in between does not shorten the next wait."""
+    backoff = Backoff(Longest())
+    assert [backoff.delay(0.0) for _ in range(7)] == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0]
+    assert backoff.delay(30.0 + 119.0) == 30.0
+    assert backoff.delay(149.0 + 30.0 + 120.0) == 0.8
+
+
+def test_backoff_has_full_jitter() -> None:
+    """Waits are spread over the whole range from nothing to the ceiling."""
+    waits = [Backoff(random.Random(seed)).delay(0.0) for seed in range(400)]
+    assert min(waits) < 0.05
+    assert max(waits) > 0.75
+    assert all(0 <= wait <= 0.8 for wait in waits)
+
+
+def test_retry_after_is_obeyed_and_bounded() -> None:
+    """429 with Retry-After waits at least so long; no server silences us for more than a minute."""
+    script = Script().watching()
+    assert script.after(5, Failure(429, "slow down", retry_after=7.0)) == Wait(7.8)
+    script.timer()
+    assert script.tell(Failure(503, "no", retry_after=1e9)) == Wait(61.6)
+    script.timer()
+    assert script.tell(Failure(503, "no", retry_after=-5.0)) == Wait(3.2)
+
+
+def test_forbidden_asks_every_25_seconds_and_heals() -> None:
+    """403 slows down to 15-25 s, keeps the view, and sees the Role's return within 30 s."""
+    script = Script().watching()
+    for _ in range(5):
+        action = script.after(1, Failure(403, "forbidden"))
+        assert isinstance(action, Wait)
+        assert 15 <= action.seconds <= 25
+        assert isinstance(script.timer(), List)
+    assert script.reflector.items == {"a": "v"}
+    assert script.reflector.stale_since is not None
+    script.tell(Page({"b": "v"}, "20"), Opened())
+    assert script.reflector.items == {"b": "v"}
+    assert script.reflector.stale_since is None
+    assert script.reflector.counters.forbidden == 5
+
+
+def test_a_watch_that_is_forbidden_while_lists_are_not_still_moves_the_view() -> None:
+    """With a Role that lacks `watch`, the view is listed again at the slow pace."""
+    script = Script()
+    script.tell(Page({"a": "v"}, "10"), Failure(403, "cannot watch"))
+    assert script.timer() == List("10", limit=500)
+    script.tell(Page({"b": "v"}, "20"))
+    assert script.reflector.items == {"b": "v"}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_version_that_the_server_does_not_understand_is_dropped(status: int) -> None:
+    """A watch refused as malformed is not repeated as it is."""
+    script = Script().watching()
+    script.after(5, Failure(status, "invalid resourceVersion"))
+    assert script.timer() == List("", limit=500)
+
+
+def test_silence_lists_within_90_seconds() -> None:
+    """A stream without event or bookmark is replaced by a list after 80 s, stale since the last."""
+    script = Script().watching()
+    script.after(20, Bookmark("12"))
+    heard = script.now
+    assert script.timer() == List("12", limit=500)
+    assert script.now == heard + 80
+    assert script.reflector.stale_since == heard
+    assert script.reflector.counters.silences == 1
+
+
+def test_bookmarks_keep_a_quiet_watch_alive() -> None:
+    """A quiet collection costs nothing: bookmarks at the server's slowest pace hold the watch."""
+    script = Script().watching()
+    for minute in range(7):
+        due = script.reflector.next_timer()
+        assert due is not None
+        script.now += 76
+        assert script.now < due
+        assert script.tell(Bookmark(str(11 + minute))) is None
+    assert script.reflector.counters.lists == 1
+
+
+def test_a_watch_that_outlives_its_timeout_is_replaced() -> None:
+    """A server that never ends a watch does not keep it for ever."""
+    script = Script().watching()
+    for _ in range(12):
+        script.after(50, Bookmark("10"))
+    assert script.timer() == Watch("10", 600.0)
+    assert script.now == 1000 + 600 + 15
+
+
+def test_an_undecodable_event_lists_again() -> None:
+    """What an event said is lost with it, so the view is read anew, at once the first time."""
+    script = Script().watching()
+    assert script.after(5, Undecodable("no JSON")) == List("10", limit=500)
+    script.tell(Page({"a": "v"}, "11"), Opened())
+    assert script.tell(Undecodable("no JSON")) == Wait(1.6)
+    assert script.reflector.counters.undecodable == 2
+    assert script.reflector.items == {"a": "v"}
+
+
+def test_an_undecodable_list_waits_and_keeps_the_view() -> None:
+    """A list that makes no sense is asked for again after a while, and the view is marked stale."""
+    script = Script().watching()
+    script.after(5, GONE)
+    assert script.tell(Undecodable("no JSON")) == Wait(1.6)
+    assert script.reflector.items == {"a": "v"}
+    assert script.reflector.stale_since == script.now
+    assert script.timer() == List("10", limit=500)
+
+
+@pytest.mark.parametrize("event", [added("b", 9), Bookmark("9")])
+def test_a_version_that_went_backwards_adopts_the_new_history(event: Event[str]) -> None:
+    """A smaller version is another history: nothing of it is applied before a list."""
+    script = Script().watching()
+    assert script.after(5, event) == List("", limit=500)
+    assert script.reflector.items == {"a": "v"}
+    assert script.reflector.counters.backwards == 1
+    script.tell(Page({"z": "v"}, "9"))
+    assert script.reflector.items == {"z": "v"}
+
+
+def test_versions_that_are_no_numbers_are_passed_on() -> None:
+    """A server with other versions is followed all the same."""
+    script = Script()
+    script.tell(Page({}, "v-b"), Opened())
+    assert script.tell(Changed("ADDED", "a", "v", "v-a")) is None
+    assert script.reflector.resource_version == "v-a"
+
+
+def test_a_broken_watch_is_resumed_and_replaced_by_a_list_within_80_seconds() -> None:
+    """After a break the history may be another: a list makes sure, once."""
+    script = Script().watching()
+    script.after(10, RESET)
+    broke = script.now
+    assert script.timer() == Watch("10", 600.0)
+    script.tell(Opened())
+    script.after(30, Bookmark("30"))
+    assert script.timer() == List("30", limit=500)
+    assert 60 <= script.now - broke <= 80
+    script.tell(Page({"b": "v"}, "31"), Opened())
+    assert script.reflector.counters.doubts == 1
+    for _ in range(10):
+        script.after(50, Bookmark("31"))
+    assert script.reflector.counters.lists == 2
+
+
+def test_a_break_that_lasts_longer_ends_in_a_list() -> None:
+    """When the server was away for longer than the doubt, the first thing asked is the list."""
+    script = Script().watching()
+    while script.now < 1100:
+        script.tell(RESET)
+        action = script.timer()
+    assert action == List("10", limit=500)
