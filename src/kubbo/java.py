@@ -26,7 +26,6 @@ They compare like what they hold, and are written back as they were read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -37,6 +36,8 @@ from uuid import UUID
 from kubbo.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from kubbo.model import Value
 
 __all__ = [
@@ -236,7 +237,7 @@ class JavaDatetime(datetime):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles keep the type; arithmetic gives plain times."""
-        plain = datetime(  # noqa: DTZ001 - the zone is the value's own, naive included
+        plain = datetime(
             self.year,
             self.month,
             self.day,
@@ -350,14 +351,14 @@ class Record:
         return render(self)
 
 
-class JavaList(list[T]):
+class JavaList(list[Any]):
     """A list that Java sent with its type: `java.util.LinkedList`, or `[int` for an array."""
 
     __slots__ = ("java_type",)
     java_type: str
 
     @classmethod
-    def of(cls, items: list[T], java_type: str) -> JavaList[T]:
+    def of(cls, items: list[Any], java_type: str) -> JavaList:
         """A copy of `items`, to be written as `java_type`."""
         made = cls(items)
         made.java_type = java_type
@@ -370,14 +371,14 @@ class JavaList(list[T]):
         return (JavaList.of, (list(self), self.java_type))
 
 
-class JavaMap(dict[Any, T]):
+class JavaMap(dict[Any, Any]):
     """A map that Java sent with its type: `java.util.TreeMap`."""
 
     __slots__ = ("java_type",)
     java_type: str
 
     @classmethod
-    def of(cls, items: Mapping[Any, T], java_type: str) -> JavaMap[T]:
+    def of(cls, items: Mapping[Any, Any], java_type: str) -> JavaMap:
         """A copy of `items`, to be written as `java_type`."""
         made = cls(items)
         made.java_type = java_type
@@ -417,8 +418,9 @@ _SHOWN_CHARS = 1_000
 _SHOWN_DEPTH = 6
 _SHOWN_TEXT = 200
 _SHOWN_DIGITS = 50
+# Their text is short whatever they hold.
 _SHORT = (int, float, Enum, UUID, datetime, date, time, timedelta, timezone)
-_SHORT += (Period, Year, YearMonth, MonthDay, ZoneOffset)  # their text is short whatever they hold
+_SHORT_OF_JAVA = (Period, Year, YearMonth, MonthDay, ZoneOffset)
 
 
 def render(value: Value, *, limit: int = _SHOWN_CHARS) -> str:
@@ -486,13 +488,14 @@ def render(value: Value, *, limit: int = _SHOWN_CHARS) -> str:
             put(f"{bytes(item[:_SHOWN_TEXT])!r}{cut}")
         elif isinstance(item, int) and item.bit_length() > _SHOWN_TEXT:
             put(f"<int of {item.bit_length()} bits>")
-        elif item is None or isinstance(item, _SHORT):
+        elif item is None or isinstance(item, (*_SHORT, *_SHORT_OF_JAVA)):
             put(str(item))
         elif isinstance(item, Decimal):
             put(f"{item:.{_SHOWN_DIGITS}g}" if item.is_finite() else str(item))
         else:
             fields: Any = getattr(item, "__dict__", None)
-            if java_class_of(type(item)) is not None and isinstance(fields, dict):
+            marked = java_class_of(item.__class__) is not None
+            if marked and isinstance(fields, dict):
                 put(type(item).__name__)
                 pairs(fields, depth - 1, "()", named=True)  # pyright: ignore[reportUnknownArgumentType] - any dict
             else:

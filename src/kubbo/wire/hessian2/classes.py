@@ -15,18 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubbo.errors import EncodeError, UsageError
 from kubbo.java import JavaClass, Record
 from kubbo.wire.hessian2.faults import TRUNCATED, Fault
+from kubbo.wire.hessian2.kinds import DICT
 from kubbo.wire.hessian2.reader import READ, Read, Reader
 from kubbo.wire.hessian2.scalars import encode_text
+from kubbo.wire.hessian2.throwables import message_of, remote_exception, stack_lines
 from kubbo.wire.hessian2.types import JavaType
 from kubbo.wire.hessian2.writer import Layout, Writer, within
 
 if TYPE_CHECKING:
+    from enum import Enum
+
     from kubbo.model import Value
 
 __all__ = ["BeanType", "EnumType", "Field", "RecordClass", "ThrowableType", "WireClass"]
@@ -171,9 +174,10 @@ def read_attributes(
 class BeanType(JavaType):
     """A dataclass. `prepare` is called once its fields' types can be made."""
 
+    cls: Any  # a class; its `__new__` is called like object's
     __slots__ = ("_generic", "_layout", "_slotted", "_write", "by_name", "cls", "fields")
 
-    def __init__(self, cls: type, java_class: JavaClass, *, generic: bool = False) -> None:
+    def __init__(self, cls: Any, java_class: JavaClass, *, generic: bool = False) -> None:
         # With arguments of its own, what was read by the class alone is looked at again.
         plain: frozenset[type] = frozenset({cls, type(None)})
         super().__init__(java_class.name, plain=frozenset({type(None)}) if generic else plain)
@@ -195,6 +199,7 @@ class BeanType(JavaType):
         self._write = tuple((field.attribute, field.type.write) for field in self.fields)
 
     def write(self, writer: Writer, value: Value) -> None:
+        """Append an instance, or a subclass's as itself."""
         if value.__class__ is not self.cls:
             if value is None:
                 writer.put(b"N")
@@ -221,6 +226,7 @@ class BeanType(JavaType):
         writer.depth += 1
 
     def convert(self, value: Value, reader: Reader) -> Value:
+        """Take an instance as it is, a record of the class by its fields."""
         if value is None:
             return None
         if isinstance(value, self.cls):
@@ -231,8 +237,8 @@ class BeanType(JavaType):
             if value.class_name != self.name:
                 raise self.mismatch(value)
             return self._build(value, value.fields, reader)
-        if isinstance(value, dict):  # Java takes an untyped map for an object too
-            return self._build(value, value, reader)  # pyright: ignore[reportUnknownArgumentType] - any keys
+        if isinstance(value, DICT):  # Java takes an untyped map for an object too
+            return self._build(value, value, reader)
         raise self.mismatch(value)
 
     def _convert_fields(self, value: Any, reader: Reader) -> None:
@@ -256,7 +262,8 @@ class BeanType(JavaType):
         known = reader.converted.get(key)
         if known is not None:
             return known
-        made = reader.converted[key] = self.cls.__new__(self.cls)
+        made: Any = self.cls.__new__(self.cls)
+        reader.converted[key] = made
         attributes: dict[str, Any] = {}
         for field in self.fields:
             if field.name in values:
@@ -302,7 +309,7 @@ class _BeanClass:
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An instance, its attributes set from the wire."""
-        made = self._cls.__new__(self._cls)
+        made: Any = self._cls.__new__(self._cls)
         reader.refs.append(made)
         attributes: dict[str, Any] = {} if self._slotted else made.__dict__
         for field in self._missing:
@@ -331,6 +338,7 @@ class EnumType(JavaType):
         self._layout = Layout(self.name, ("name",))
 
     def write(self, writer: Writer, value: Value) -> None:
+        """Append an instance, or a subclass's as itself."""
         if value is None:
             writer.put(b"N")
         elif not isinstance(value, self.cls):
@@ -341,7 +349,8 @@ class EnumType(JavaType):
             writer.begin_object(self._layout)
             writer.put(self._names[value])
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
+        """Take an instance as it is, a record of the class by its fields."""
         if value is None or isinstance(value, self.cls):
             return value
         if isinstance(value, Record) and value.class_name == self.name:
@@ -383,9 +392,6 @@ class _EnumClass:
 
 # ------------------------------------------------------------------ exceptions
 
-# What Java's Throwable holds beside the class's own fields.
-THROWABLE_FIELDS = ("detailMessage", "cause", "stackTrace", "suppressedExceptions")
-
 
 class ThrowableType(JavaType):
     """An exception class: its own fields, and Throwable's message and cause."""
@@ -415,6 +421,7 @@ class ThrowableType(JavaType):
         self._write = tuple((one.attribute, one.name, one.type.write) for one in ordered)
 
     def write(self, writer: Writer, value: Value) -> None:
+        """Append an instance, or a subclass's as itself."""
         if value is None:
             writer.put(b"N")
             return
@@ -439,6 +446,7 @@ class ThrowableType(JavaType):
         writer.depth += 1
 
     def convert(self, value: Value, reader: Reader) -> Value:
+        """Take an instance as it is, a record of the class by its fields."""
         if value is None or isinstance(value, self.cls):
             return value
         if isinstance(value, Record) and value.class_name == self.name:
@@ -462,10 +470,13 @@ class ThrowableType(JavaType):
         message = values.get("detailMessage")
         made.args = () if message is None else (message,)
         cause = values.get("cause")
-        if isinstance(cause, BaseException) and cause is not made:
+        if isinstance(cause, Record):
+            made.__cause__ = remote_exception(cause)
+        elif isinstance(cause, BaseException) and cause is not made:
             made.__cause__ = cause
-        elif isinstance(cause, Record):
-            made.__dict__["remote_cause"] = cause
+        stack = stack_lines(values)
+        if stack:
+            made.add_note("\n  at ".join(["remote stack:", *stack]))
 
     def reader_of(self, names: tuple[str, ...]) -> WireClass:
         """How exceptions are read whose class is defined with these fields."""
@@ -488,15 +499,3 @@ class _ThrowableClass:
         read_fields(reader, at, depth, self._fields, fields)
         self._type.fill(made, fields, reader)
         return made
-
-
-def message_of(error: BaseException) -> str | None:
-    """Java's message of a Python exception: its one text argument, else its `str`."""
-    if not error.args:
-        return None
-    if len(error.args) == 1 and isinstance(error.args[0], str):
-        return error.args[0]
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a class of the user may raise anything
-        return type(error).__name__

@@ -9,14 +9,16 @@ hash are refused. What cannot be hashed (a list, a record) is wrapped in `kubbo.
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubbo.java import Key, LongValue
 from kubbo.wire.hessian2.faults import Fault
+from kubbo.wire.hessian2.kinds import COMPOUND
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from kubbo.model import Value
     from kubbo.wire.hessian2.limits import Limits
 
@@ -43,7 +45,7 @@ class KeyGuard:
         """
         if isinstance(key, Key):
             return key
-        if isinstance(key, (tuple, frozenset)) or is_dataclass(key):
+        if isinstance(key, COMPOUND) or is_dataclass(key):
             self._measure(key)
         try:
             hashed = hash(key)
@@ -63,10 +65,10 @@ class KeyGuard:
         waiting: list[Any] = [key]
         while waiting:
             part = waiting.pop()
-            left -= len(part) if isinstance(part, (tuple, frozenset)) else 1  # pyright: ignore[reportUnknownArgumentType] - any parts
+            left -= len(part) if isinstance(part, COMPOUND) else 1
             if left < 0:
                 raise Fault(f"a key of more than {self._limits.key_parts} parts")
-            if isinstance(part, (tuple, frozenset)):
-                waiting.extend(part)  # pyright: ignore[reportUnknownArgumentType] - any parts
+            if isinstance(part, COMPOUND):
+                waiting.extend(part)
             elif is_dataclass(part) and not isinstance(part, type):
                 waiting.extend(getattr(part, one.name, None) for one in fields(part) if one.compare)

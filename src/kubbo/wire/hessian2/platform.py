@@ -10,9 +10,8 @@ where nothing is declared, and is cut to microseconds or refused where a hint as
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -37,19 +36,76 @@ from kubbo.java import (
 )
 from kubbo.wire.hessian2.classes import read_fields
 from kubbo.wire.hessian2.faults import Fault
-from kubbo.wire.hessian2.limits import Limits
-from kubbo.wire.hessian2.reader import Reader
+from kubbo.wire.hessian2.kinds import LIST
 from kubbo.wire.hessian2.types import JavaType, milliseconds
 from kubbo.wire.hessian2.writer import Layout, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from kubbo.model import Value
+    from kubbo.wire.hessian2.limits import Limits
+    from kubbo.wire.hessian2.reader import Reader
 
-__all__ = ["FORMS", "Form", "FormClass", "FormType"]
+__all__ = ["FORMS", "Form", "FormClass", "FormType", "write_form"]
 
 
-class _Unfit(Exception):  # noqa: N818 - caught where the form is built
+class UnfitError(Exception):
     """The fields are no value that Python holds."""
+
+
+class Parts:
+    """The fields of one object, as they are taken for its value.
+
+    `exact`: refuse what Python cannot hold, rather than cut it.
+    """
+
+    __slots__ = ("exact", "fields", "limits")
+
+    def __init__(self, fields: Mapping[str, Any], limits: Limits, *, exact: bool) -> None:
+        self.fields = fields
+        self.limits = limits
+        self.exact = exact
+
+    def whole(self, name: str) -> int:
+        """A whole number."""
+        value = self.fields.get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UnfitError(f"{name} is no whole number")
+        return int(value)
+
+    def text(self, name: str) -> str:
+        """A string."""
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            raise UnfitError(f"{name} is no string")
+        return value
+
+    def numbers(self, name: str) -> list[Any]:
+        """An array, whose items are still anything."""
+        value: Any = self.fields.get(name)
+        if not isinstance(value, LIST):
+            raise UnfitError(f"{name} is no array")
+        return list(value)
+
+    def microseconds(self, name: str) -> int:
+        """Nanoseconds of a second as microseconds."""
+        nanos = self.whole(name)
+        if not 0 <= nanos < 1_000_000_000:
+            raise UnfitError(f"{name} is out of range")
+        micros, rest = divmod(nanos, 1_000)
+        if rest and self.exact:
+            raise UnfitError("nanoseconds are beyond Python's microseconds")
+        return micros
+
+    def part(self, name: str, form: Form) -> Any:
+        """A field that is itself a form; where it stayed a record it may be cut now."""
+        value = self.fields.get(name)
+        if isinstance(value, Record) and not self.exact and value.class_name == form.layout.name:
+            value = form.make(Parts(value.fields, self.limits, exact=False))
+        if not isinstance(value, form.cls):
+            raise UnfitError(f"{name} is no {form.name}")
+        return value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +113,7 @@ class Form:
     """How one class of the platform looks on the wire.
 
     `take` gives the field values of a Python value in the order of `layout`, or raises
-    ValueError; `make` the Python value of the fields, `exact` or cut to what Python holds.
+    ValueError; `make` the Python value of the fields, or raises one of `REFUSALS`.
     `shared` objects are written once and referred to, as Java does with all but handles.
     """
 
@@ -65,44 +121,8 @@ class Form:
     layout: Layout
     cls: type
     take: Callable[[Any], tuple[Any, ...]]
-    make: Callable[[Mapping[str, Any], bool, Limits], Any]
+    make: Callable[[Parts], Any]
     shared: bool = True
-
-
-# ------------------------------------------------------------------ checks of fields
-
-
-def _whole(fields: Mapping[str, Any], name: str) -> int:
-    value = fields.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _Unfit(f"{name} is no whole number")
-    return int(value)
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise _Unfit(f"{name} is no string")
-    return value
-
-
-def _microseconds(nanos: int, *, exact: bool) -> int:
-    if not 0 <= nanos < 1_000_000_000:
-        raise _Unfit("nanoseconds are out of range")
-    micros, rest = divmod(nanos, 1_000)
-    if rest and exact:
-        raise _Unfit("nanoseconds are beyond Python's microseconds")
-    return micros
-
-
-def _part(fields: Mapping[str, Any], name: str, form: Form, *, exact: bool) -> Any:
-    """A field that is itself a form; where it stayed a record it is tried again inexactly."""
-    value = fields.get(name)
-    if isinstance(value, Record) and not exact and value.class_name == form.layout.name:
-        value = form.make(value.fields, False, Limits())  # noqa: FBT003 - exact=False
-    if not isinstance(value, form.cls):
-        raise _Unfit(f"{name} is no {form.name}")
-    return value
 
 
 # ------------------------------------------------------------------ numbers
@@ -116,19 +136,19 @@ def _take_decimal(value: Decimal) -> tuple[Any, ...]:
     return (str(value),)
 
 
-def _make_decimal(fields: Mapping[str, Any], exact: bool, limits: Limits) -> Decimal:  # noqa: ARG001, FBT001 - the shape of every `make`
-    text = _text(fields, "value")
+def _make_decimal(parts: Parts) -> Decimal:
+    text = parts.text("value")
     # Twice the limit leaves room for point, sign and exponent before anything is parsed.
-    if len(text) > 2 * limits.numeral_digits + 16:
-        raise Fault(f"a BigDecimal of more than {limits.numeral_digits} digits")
+    if len(text) > 2 * parts.limits.numeral_digits + 16:
+        raise Fault(f"a BigDecimal of more than {parts.limits.numeral_digits} digits")
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise Fault(f"{text[:50]!r} is no BigDecimal")
-    if match[1] is not None and abs(int(match[1])) > limits.exponent:
-        raise Fault(f"a BigDecimal with an exponent beyond {limits.exponent}")
+    if match[1] is not None and abs(int(match[1])) > parts.limits.exponent:
+        raise Fault(f"a BigDecimal with an exponent beyond {parts.limits.exponent}")
     value = Decimal(text)
-    if len(value.as_tuple().digits) > limits.numeral_digits:
-        raise Fault(f"a BigDecimal of more than {limits.numeral_digits} digits")
+    if len(value.as_tuple().digits) > parts.limits.numeral_digits:
+        raise Fault(f"a BigDecimal of more than {parts.limits.numeral_digits} digits")
     return value
 
 
@@ -147,20 +167,17 @@ def _take_integer(value: int) -> tuple[Any, ...]:
     return (JavaList.of(words, "[int"), 0, 0, 0, 0, signum)
 
 
-def _make_integer(fields: Mapping[str, Any], exact: bool, limits: Limits) -> BigIntegerValue:  # noqa: ARG001, FBT001 - the shape of every `make`
-    words = fields.get("mag")
-    if not isinstance(words, list):
-        raise _Unfit("mag is no array")
-    numbers: list[Any] = words
-    if len(numbers) * 32 > limits.numeral_digits * _BITS_A_DIGIT + 32:
-        raise Fault(f"a BigInteger of more than {limits.numeral_digits} digits")
-    signum = _whole(fields, "signum")
+def _make_integer(parts: Parts) -> BigIntegerValue:
+    numbers = parts.numbers("mag")
+    if len(numbers) * 32 > parts.limits.numeral_digits * _BITS_A_DIGIT + 32:
+        raise Fault(f"a BigInteger of more than {parts.limits.numeral_digits} digits")
+    signum = parts.whole("signum")
     if signum not in {-1, 0, 1} or (signum == 0) != (not any(numbers)):
-        raise _Unfit("signum does not fit mag")
+        raise UnfitError("signum does not fit mag")
     magnitude = 0
     for word in numbers:
         if not isinstance(word, int) or not -0x80000000 <= word <= 0x7FFFFFFF:
-            raise _Unfit("mag is no array of int")
+            raise UnfitError("mag is no array of int")
         magnitude = magnitude << 32 | (word & 0xFFFFFFFF)
     return BigIntegerValue(signum * magnitude)
 
@@ -170,8 +187,8 @@ def _make_integer(fields: Mapping[str, Any], exact: bool, limits: Limits) -> Big
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
-def _make_uuid(fields: Mapping[str, Any], exact: bool, limits: Limits) -> UUID:  # noqa: ARG001, FBT001 - the shape of every `make`
-    text = _text(fields, "value")
+def _make_uuid(parts: Parts) -> UUID:
+    text = parts.text("value")
     if _UUID.fullmatch(text) is None:
         raise Fault(f"{text[:50]!r} is no UUID")
     return UUID(text)
@@ -189,15 +206,12 @@ def _take_bits(value: BitSet) -> tuple[Any, ...]:
     return (JavaList.of(words, "[long"),)
 
 
-def _make_bits(fields: Mapping[str, Any], exact: bool, limits: Limits) -> BitSet:  # noqa: ARG001, FBT001 - the shape of every `make`
-    words = fields.get("words")
-    if not isinstance(words, list):
-        raise _Unfit("words is no array")
+def _make_bits(parts: Parts) -> BitSet:
+    numbers = parts.numbers("words")
     raw = bytearray()
-    numbers: list[Any] = words
     for word in numbers:
         if not isinstance(word, int) or not -(2**63) <= word < 2**63:
-            raise _Unfit("words is no array of long")
+            raise UnfitError("words is no array of long")
         raw += word.to_bytes(8, "little", signed=True)
     return BitSet(int.from_bytes(raw, "little"))
 
@@ -205,11 +219,11 @@ def _make_bits(fields: Mapping[str, Any], exact: bool, limits: Limits) -> BitSet
 # ------------------------------------------------------------------ java.time
 
 _JAVA8 = "com.alibaba.com.caucho.hessian.io.java8."
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - one spelling in the codec
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _make_date(fields: Mapping[str, Any], exact: bool, limits: Limits) -> date:  # noqa: ARG001, FBT001 - the shape of every `make`
-    return date(_whole(fields, "year"), _whole(fields, "month"), _whole(fields, "day"))
+def _make_date(parts: Parts) -> date:
+    return date(parts.whole("year"), parts.whole("month"), parts.whole("day"))
 
 
 _LOCAL_DATE = Form(
@@ -222,12 +236,12 @@ _LOCAL_DATE = Form(
 )
 
 
-def _make_time(fields: Mapping[str, Any], exact: bool, limits: Limits) -> time:  # noqa: ARG001, FBT001 - the shape of every `make`
+def _make_time(parts: Parts) -> time:
     return time(
-        _whole(fields, "hour"),
-        _whole(fields, "minute"),
-        _whole(fields, "second"),
-        _microseconds(_whole(fields, "nano"), exact=exact),
+        parts.whole("hour"),
+        parts.whole("minute"),
+        parts.whole("second"),
+        parts.microseconds("nano"),
     )
 
 
@@ -247,10 +261,10 @@ def _take_local(value: datetime) -> tuple[Any, ...]:
     return (value.time(), value.date())
 
 
-def _make_local(fields: Mapping[str, Any], exact: bool, limits: Limits) -> datetime:  # noqa: ARG001, FBT001 - the shape of every `make`
+def _make_local(parts: Parts) -> datetime:
     return datetime.combine(
-        _part(fields, "date", _LOCAL_DATE, exact=exact),
-        _part(fields, "time", _LOCAL_TIME, exact=exact),
+        parts.part("date", _LOCAL_DATE),
+        parts.part("time", _LOCAL_TIME),
     )
 
 
@@ -268,7 +282,7 @@ _ZONE_OFFSET = Form(
     Layout(_JAVA8 + "ZoneOffsetHandle", ("seconds",)),
     ZoneOffset,
     lambda value: (value.seconds,),
-    lambda fields, exact, limits: ZoneOffset(_whole(fields, "seconds")),  # noqa: ARG005 - the shape of every `make`
+    lambda parts: ZoneOffset(parts.whole("seconds")),
     shared=False,
 )
 
@@ -287,9 +301,9 @@ def _zone(offset: ZoneOffset) -> timezone:
     return timezone(timedelta(seconds=offset.seconds))
 
 
-def _make_offset(fields: Mapping[str, Any], exact: bool, limits: Limits) -> JavaDatetime:  # noqa: ARG001, FBT001 - the shape of every `make`
-    offset = _part(fields, "offset", _ZONE_OFFSET, exact=exact)
-    local = _part(fields, "dateTime", _LOCAL_DATETIME, exact=exact)
+def _make_offset(parts: Parts) -> JavaDatetime:
+    offset = parts.part("offset", _ZONE_OFFSET)
+    local = parts.part("dateTime", _LOCAL_DATETIME)
     return JavaDatetime.of(local.replace(tzinfo=_zone(offset)), "java.time.OffsetDateTime")
 
 
@@ -313,19 +327,19 @@ def _local(value: datetime) -> datetime:
     return datetime.combine(value.date(), value.time())
 
 
-def _make_zoned(fields: Mapping[str, Any], exact: bool, limits: Limits) -> JavaDatetime:  # noqa: ARG001, FBT001 - the shape of every `make`
-    offset = _part(fields, "offset", _ZONE_OFFSET, exact=exact)
-    local = _part(fields, "dateTime", _LOCAL_DATETIME, exact=exact)
+def _make_zoned(parts: Parts) -> JavaDatetime:
+    offset = parts.part("offset", _ZONE_OFFSET)
+    local = parts.part("dateTime", _LOCAL_DATETIME)
     return JavaDatetime.of(
         local.replace(tzinfo=_zone(offset)),
         "java.time.ZonedDateTime",
-        zone=_text(fields, "zoneId"),
+        zone=parts.text("zoneId"),
     )
 
 
-def _make_offset_time(fields: Mapping[str, Any], exact: bool, limits: Limits) -> time:  # noqa: ARG001, FBT001 - the shape of every `make`
-    offset = _part(fields, "zoneOffset", _ZONE_OFFSET, exact=exact)
-    local = _part(fields, "localTime", _LOCAL_TIME, exact=exact)
+def _make_offset_time(parts: Parts) -> time:
+    offset = parts.part("zoneOffset", _ZONE_OFFSET)
+    local = parts.part("localTime", _LOCAL_TIME)
     made: time = local.replace(tzinfo=_zone(offset))
     return made
 
@@ -337,9 +351,9 @@ def _take_instant(value: datetime) -> tuple[Any, ...]:
     return (rest.microseconds * 1_000, LongValue(seconds))
 
 
-def _make_instant(fields: Mapping[str, Any], exact: bool, limits: Limits) -> JavaDatetime:  # noqa: ARG001, FBT001 - the shape of every `make`
-    micros = _microseconds(_whole(fields, "nanos"), exact=exact)
-    seconds = _whole(fields, "seconds")
+def _make_instant(parts: Parts) -> JavaDatetime:
+    micros = parts.microseconds("nanos")
+    seconds = parts.whole("seconds")
     moment = _EPOCH + timedelta(seconds=seconds, microseconds=micros)
     return JavaDatetime.of(moment, "java.time.Instant")
 
@@ -349,9 +363,9 @@ def _take_duration(value: timedelta) -> tuple[Any, ...]:
     return (rest.microseconds * 1_000, LongValue(seconds))
 
 
-def _make_duration(fields: Mapping[str, Any], exact: bool, limits: Limits) -> timedelta:  # noqa: ARG001, FBT001 - the shape of every `make`
-    micros = _microseconds(_whole(fields, "nanos"), exact=exact)
-    return timedelta(seconds=_whole(fields, "seconds"), microseconds=micros)
+def _make_duration(parts: Parts) -> timedelta:
+    micros = parts.microseconds("nanos")
+    return timedelta(seconds=parts.whole("seconds"), microseconds=micros)
 
 
 def _plain_fields(name: str, cls: type, *fields: str) -> Form:
@@ -361,7 +375,7 @@ def _plain_fields(name: str, cls: type, *fields: str) -> Form:
         Layout(f"{_JAVA8}{name.rpartition('.')[2]}Handle", fields),
         cls,
         lambda value: tuple(getattr(value, one) for one in fields),
-        lambda values, exact, limits: cls(**{one: _whole(values, one) for one in fields}),  # noqa: ARG005 - the shape of every `make`
+        lambda parts: cls(**{one: parts.whole(one) for one in fields}),
         shared=False,
     )
 
@@ -375,10 +389,10 @@ def _sql(name: str) -> Form:
             raise ValueError("it needs a time zone")
         return (DateValue(milliseconds(value)),)
 
-    def make(fields: Mapping[str, Any], exact: bool, limits: Limits) -> JavaDatetime:  # noqa: ARG001, FBT001 - the shape of every `make`
-        value = fields.get("value")
+    def make(parts: Parts) -> JavaDatetime:
+        value = parts.fields.get("value")
         if not isinstance(value, datetime):
-            raise _Unfit("value is no date")
+            raise UnfitError("value is no date")
         return JavaDatetime.of(value, name)
 
     return Form(name, Layout(name, ("value",)), datetime, take, make)
@@ -421,7 +435,7 @@ FORMS: tuple[Form, ...] = (
         Layout("com.alibaba.com.caucho.hessian.io.LocaleHandle", ("value",)),
         Locale,
         lambda value: (str(value),),
-        lambda fields, exact, limits: Locale(_text(fields, "value")),  # noqa: ARG005 - the shape of every `make`
+        lambda parts: Locale(parts.text("value")),
         shared=False,
     ),
     Form(
@@ -429,7 +443,7 @@ FORMS: tuple[Form, ...] = (
         Layout("java.lang.Class", ("name",)),
         Class,
         lambda value: (str(value),),
-        lambda fields, exact, limits: Class(_text(fields, "name")),  # noqa: ARG005 - the shape of every `make`
+        lambda parts: Class(parts.text("name")),
     ),
     Form(
         "java.util.BitSet",
@@ -448,7 +462,7 @@ FORMS: tuple[Form, ...] = (
         Layout(_JAVA8 + "ZoneIdHandle", ("zoneId",)),
         ZoneId,
         lambda value: (value.zone_id,),
-        lambda fields, exact, limits: ZoneId(_text(fields, "zoneId")),  # noqa: ARG005 - the shape of every `make`
+        lambda parts: ZoneId(parts.text("zoneId")),
         shared=False,
     ),
     Form(
@@ -501,7 +515,7 @@ FORMS: tuple[Form, ...] = (
 )
 
 # What building from any fields may raise: the numbers and dates of Python itself.
-_REFUSALS = (_Unfit, ValueError, OverflowError, TypeError, ArithmeticError)
+REFUSALS = (UnfitError, ValueError, OverflowError, TypeError, ArithmeticError)
 
 
 class FormType(JavaType):
@@ -518,6 +532,7 @@ class FormType(JavaType):
         self.form = form
 
     def write(self, writer: Writer, value: Value) -> None:
+        """Append a value of the form's Python class."""
         if value is None:
             writer.put(b"N")
             return
@@ -531,6 +546,7 @@ class FormType(JavaType):
         write_form(writer, self.form, value)
 
     def convert(self, value: Value, reader: Reader) -> Value:
+        """Take the Python value, or a record that could not be held exactly."""
         if value is None:
             return None
         form = self.form
@@ -543,8 +559,8 @@ class FormType(JavaType):
                 return value
         if isinstance(value, Record) and value.class_name == form.layout.name:
             try:
-                return form.make(value.fields, False, reader.limits)  # noqa: FBT003 - exact=False
-            except _REFUSALS as error:
+                return form.make(Parts(value.fields, reader.limits, exact=False))
+            except REFUSALS as error:
                 raise Fault(f"{form.name}: {error}") from None
         if form.cls is Decimal and isinstance(value, int):
             return Decimal(int(value))
@@ -588,8 +604,8 @@ class FormClass:
         reader.refs.append(record)
         read_fields(reader, at, depth, self._fields, fields)
         try:
-            value = self._form.make(fields, True, reader.limits)  # noqa: FBT003 - exact=True
-        except _REFUSALS:
+            value = self._form.make(Parts(fields, reader.limits, exact=True))
+        except REFUSALS:
             return record
         reader.refs[number] = value
         return value

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from kubbo.java import DateValue, JavaList, JavaMap, LongValue, render
@@ -133,7 +133,7 @@ Read: TypeAlias = Callable[[Reader, int, int], "Value"]
 _WITHIN = (Fault, *TRUNCATED)
 
 
-def _unassigned(reader: Reader, at: int, depth: int) -> Value:
+def _unassigned(reader: Reader, at: int, _depth: int) -> Value:
     raise Fault(f"0x{reader.data[at - 1]:02x} begins no value", at - 1)
 
 
@@ -150,7 +150,7 @@ _float64 = struct.Struct(">d").unpack_from
 
 
 def _constant(value: Value) -> Read:
-    def read(reader: Reader, at: int, depth: int) -> Value:
+    def read(reader: Reader, at: int, _depth: int) -> Value:
         reader.offset = at
         return value
 
@@ -161,12 +161,12 @@ def _number_12(base: int, kind: type[int]) -> Read:
     """Four bits of the first byte (in `base`) and one more byte."""
     if kind is int:
 
-        def read(reader: Reader, at: int, depth: int) -> Value:
+        def read(reader: Reader, at: int, _depth: int) -> Value:
             reader.offset = at + 1
             return base + reader.data[at]
     else:
 
-        def read(reader: Reader, at: int, depth: int) -> Value:
+        def read(reader: Reader, at: int, _depth: int) -> Value:
             reader.offset = at + 1
             return kind(base + reader.data[at])
 
@@ -177,13 +177,13 @@ def _number_19(base: int, kind: type[int]) -> Read:
     """Three bits of the first byte (in `base`) and two more bytes."""
     if kind is int:
 
-        def read(reader: Reader, at: int, depth: int) -> Value:
+        def read(reader: Reader, at: int, _depth: int) -> Value:
             data = reader.data
             reader.offset = at + 2
             return base + (data[at] << 8) + data[at + 1]
     else:
 
-        def read(reader: Reader, at: int, depth: int) -> Value:
+        def read(reader: Reader, at: int, _depth: int) -> Value:
             data = reader.data
             reader.offset = at + 2
             return kind(base + (data[at] << 8) + data[at + 1])
@@ -191,50 +191,50 @@ def _number_19(base: int, kind: type[int]) -> Read:
     return read
 
 
-def _int_32(reader: Reader, at: int, depth: int) -> Value:
+def _int_32(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 4
     return _int32(reader.data, at)[0]
 
 
-def _long_32(reader: Reader, at: int, depth: int) -> Value:
+def _long_32(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 4
     return LongValue(_int32(reader.data, at)[0])
 
 
-def _long_64(reader: Reader, at: int, depth: int) -> Value:
+def _long_64(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 8
     value = _int64(reader.data, at)[0]
     return LongValue(value) if -0x80000000 <= value <= 0x7FFFFFFF else value
 
 
-def _plain_long_64(reader: Reader, at: int, depth: int) -> Value:
+def _plain_long_64(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 8
     return _int64(reader.data, at)[0]
 
 
-def _double_8(reader: Reader, at: int, depth: int) -> Value:
+def _double_8(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 1
     return float(_int8(reader.data, at)[0])
 
 
-def _double_16(reader: Reader, at: int, depth: int) -> Value:
+def _double_16(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 2
     return float(_int16(reader.data, at)[0])
 
 
-def _double_mills(reader: Reader, at: int, depth: int) -> Value:
+def _double_mills(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 4
     return 0.001 * _int32(reader.data, at)[0]
 
 
-def _double_64(reader: Reader, at: int, depth: int) -> Value:
+def _double_64(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 8
     return _float64(reader.data, at)[0]
 
 
 READ[0x4E] = _constant(None)
-READ[0x54] = _constant(True)  # noqa: FBT003 - the value itself
-READ[0x46] = _constant(False)  # noqa: FBT003 - the value itself
+READ[0x54] = _constant(value=True)
+READ[0x46] = _constant(value=False)
 for _tag in range(0x80, 0xC0):
     READ[_tag] = _constant(_tag - 0x90)
 for _tag in range(0xC0, 0xD0):
@@ -263,7 +263,7 @@ def _set_longs(table: list[Read], kind: type[int], long_32: Read, long_64: Read)
 
 # ------------------------------------------------------------------ dates
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - as in the rest of the codec
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _date(milliseconds: int) -> Value:
@@ -273,12 +273,12 @@ def _date(milliseconds: int) -> Value:
         return DateValue(milliseconds)
 
 
-def _date_milliseconds(reader: Reader, at: int, depth: int) -> Value:
+def _date_milliseconds(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 8
     return _date(_int64(reader.data, at)[0])
 
 
-def _date_minutes(reader: Reader, at: int, depth: int) -> Value:
+def _date_minutes(reader: Reader, at: int, _depth: int) -> Value:
     reader.offset = at + 4
     return _date(_int32(reader.data, at)[0] * 60_000)
 
@@ -343,7 +343,7 @@ def _read_units(reader: Reader, at: int, units: int) -> bytes:
 
 
 def _short_text(units: int) -> Read:
-    def read(reader: Reader, at: int, depth: int) -> Value:
+    def read(reader: Reader, at: int, _depth: int) -> Value:
         end = at + units
         raw = reader.data[at:end]
         if raw.isascii() and end <= reader.size:
@@ -355,18 +355,18 @@ def _short_text(units: int) -> Read:
 
 
 def _text_10(high: int) -> Read:
-    def read(reader: Reader, at: int, depth: int) -> Value:
+    def read(reader: Reader, at: int, _depth: int) -> Value:
         return _text(_read_units(reader, at + 1, high + reader.data[at]), at + 1)
 
     return read
 
 
-def _text_16(reader: Reader, at: int, depth: int) -> Value:
+def _text_16(reader: Reader, at: int, _depth: int) -> Value:
     data = reader.data
     return _text(_read_units(reader, at + 2, (data[at] << 8) + data[at + 1]), at + 2)
 
 
-def _text_chunks(reader: Reader, at: int, depth: int) -> Value:
+def _text_chunks(reader: Reader, at: int, _depth: int) -> Value:
     """Chunks of any size up to the last one, joined before pairs are looked for."""
     data = reader.data
     start = at
@@ -408,25 +408,25 @@ def _read_bytes(reader: Reader, at: int, length: int) -> bytes:
 
 
 def _short_binary(length: int) -> Read:
-    def read(reader: Reader, at: int, depth: int) -> Value:
+    def read(reader: Reader, at: int, _depth: int) -> Value:
         return _read_bytes(reader, at, length)
 
     return read
 
 
 def _binary_10(high: int) -> Read:
-    def read(reader: Reader, at: int, depth: int) -> Value:
+    def read(reader: Reader, at: int, _depth: int) -> Value:
         return _read_bytes(reader, at + 1, high + reader.data[at])
 
     return read
 
 
-def _binary_16(reader: Reader, at: int, depth: int) -> Value:
+def _binary_16(reader: Reader, at: int, _depth: int) -> Value:
     data = reader.data
     return _read_bytes(reader, at + 2, (data[at] << 8) + data[at + 1])
 
 
-def _binary_chunks(reader: Reader, at: int, depth: int) -> Value:
+def _binary_chunks(reader: Reader, at: int, _depth: int) -> Value:
     data = reader.data
     parts: list[bytes] = []
     tag = 0x41
@@ -542,8 +542,8 @@ def _read_items_to_end(reader: Reader, at: int, depth: int, into: list[Value]) -
     return into
 
 
-def _typed(reader: Reader, at: int) -> JavaList[object]:
-    made = JavaList[object].__new__(JavaList)
+def _typed(reader: Reader, at: int) -> JavaList:
+    made = JavaList.__new__(JavaList)
     made.java_type = _read_type(reader, at)
     return made
 
@@ -630,7 +630,7 @@ def _untyped_map(reader: Reader, at: int, depth: int) -> Value:
 
 def _typed_map(reader: Reader, at: int, depth: int) -> Value:
     depth = _deeper(reader, at, depth)
-    made = JavaMap[object].__new__(JavaMap)
+    made = JavaMap.__new__(JavaMap)
     made.java_type = _read_type(reader, at)
     return _read_entries(reader, reader.offset, depth, made)
 
@@ -692,7 +692,7 @@ def _object_counted(reader: Reader, at: int, depth: int) -> Value:
     return _read_object(reader, reader.offset, depth, number)
 
 
-def _reference(reader: Reader, at: int, depth: int) -> Value:
+def _reference(reader: Reader, at: int, _depth: int) -> Value:
     number = _read_int(reader, at, "a reference")
     if number >= len(reader.refs):
         raise Fault(f"reference {number} of {len(reader.refs)}", at - 1)

@@ -10,34 +10,18 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
-import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields as dataclass_fields, is_dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from contextlib import suppress
+from dataclasses import fields as dataclass_fields
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
-from uuid import UUID
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from kubbo.errors import EncodeError, UsageError
-from kubbo.java import (
-    BigIntegerValue,
-    DateValue,
-    JavaClass,
-    JavaDatetime,
-    JavaList,
-    JavaMap,
-    JavaName,
-    Key,
-    LongValue,
-    Record,
-    java_class_of,
-)
+from kubbo.errors import UsageError
+from kubbo.java import JavaClass, JavaName, java_class_of
+from kubbo.wire.hessian2.anything import ANY, AnyWriter, find_writer
 from kubbo.wire.hessian2.classes import (
-    THROWABLE_FIELDS,
     BeanType,
     EnumType,
     Field,
@@ -46,180 +30,39 @@ from kubbo.wire.hessian2.classes import (
     WireClass,
     default_of,
 )
-from kubbo.wire.hessian2.platform import FORMS, FormClass, FormType, write_form
-from kubbo.wire.hessian2.scalars import encode_binary, encode_double, encode_text
+from kubbo.wire.hessian2.kinds import has_dataclass_fields
+from kubbo.wire.hessian2.names import (
+    BOXED,
+    BY_CLASS,
+    BYTE,
+    CHAR,
+    LISTS,
+    MAPS,
+    SETS,
+    STRING,
+    array_of,
+    parse_descriptor,
+    parse_name,
+)
+from kubbo.wire.hessian2.platform import FORMS, FormClass
+from kubbo.wire.hessian2.throwables import THROWABLE_FIELDS
 from kubbo.wire.hessian2.types import (
     OBJECT,
-    BooleanType,
-    BoxedType,
     BytesType,
     CharsType,
-    CharType,
-    DateType,
-    FloatingType,
     JavaType,
     ListType,
     MapType,
-    ObjectType,
-    RecordType,
     SetType,
-    StringType,
     TupleType,
-    WholeType,
-    write_date_value,
-    write_entries,
-    write_items,
-    write_long,
-    write_record,
-    write_whole,
 )
 
-if TYPE_CHECKING:
-    from kubbo.model import Value
-    from kubbo.wire.hessian2.writer import Writer
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["TypeRegistry"]
 
-AnyWriter = Callable[["Writer", Any], None]
-
-# ------------------------------------------------------------------ types that all registries share
-
-INT = WholeType("int", "I", 32, "declare it as kubbo.java.Long")
-LONG = WholeType("long", "J", 64, "declare it as kubbo.java.BigInteger")
-SHORT = WholeType("short", "S", 16, "declare it as int")
-BYTE = WholeType("byte", "B", 8, "declare it as int")
-FLOAT = FloatingType("float", "F")
-DOUBLE = FloatingType("double", "D")
-BOOLEAN = BooleanType()
-CHAR = CharType()
-STRING = StringType()
-BYTES = BytesType()
-CHARS = CharsType()
-DATE = DateType()
-_FORM_TYPES = {form.name: FormType(form) for form in FORMS}
-_PRIMITIVES: dict[str, JavaType] = {
-    one.name: one for one in (INT, LONG, SHORT, BYTE, FLOAT, DOUBLE, BOOLEAN, CHAR)
-}
-_BOXES = {
-    "int": "java.lang.Integer",
-    "long": "java.lang.Long",
-    "short": "java.lang.Short",
-    "byte": "java.lang.Byte",
-    "float": "java.lang.Float",
-    "double": "java.lang.Double",
-    "boolean": "java.lang.Boolean",
-    "char": "java.lang.Character",
-}
-_BOXED = {name: BoxedType(box, _PRIMITIVES[name]) for name, box in _BOXES.items()}
-
-
-class VoidType(ObjectType):
-    """void: no value, null on the wire."""
-
-    __slots__ = ()
-
-
-VOID = VoidType("void", "V")
-
-_NAMED: dict[str, JavaType] = {
-    **_PRIMITIVES,
-    **{one.name: one for one in _BOXED.values()},
-    **_FORM_TYPES,
-    **{one.name: one for one in (VOID, OBJECT, STRING, DATE)},
-    "byte[]": BYTES,
-    "char[]": CHARS,
-    **{
-        name: ObjectType(name)
-        for name in (
-            "java.lang.Number",
-            "java.lang.Comparable",
-            "java.lang.Cloneable",
-            "java.io.Serializable",
-        )
-    },
-    "java.lang.CharSequence": StringType("java.lang.CharSequence", "java.lang.CharSequence"),
-    "String": STRING,
-    "Object": OBJECT,
-}
-
-# Java's collections: the name on the wire that hessian-lite gives them (none for ArrayList
-# and HashMap), for interfaces that of the class that stands for them.
-_LISTS = {
-    "java.lang.Iterable": "",
-    "java.util.Collection": "",
-    "java.util.List": "",
-    "java.util.ArrayList": "",
-    "java.util.AbstractList": "",
-    "java.util.Queue": "java.util.LinkedList",
-    "java.util.Deque": "java.util.LinkedList",
-    **{
-        name: name
-        for name in (
-            "java.util.LinkedList",
-            "java.util.Vector",
-            "java.util.Stack",
-            "java.util.ArrayDeque",
-            "java.util.PriorityQueue",
-            "java.util.concurrent.CopyOnWriteArrayList",
-        )
-    },
-}
-_SETS = {
-    "java.util.Set": "java.util.HashSet",
-    "java.util.SortedSet": "java.util.TreeSet",
-    "java.util.NavigableSet": "java.util.TreeSet",
-    **{
-        name: name for name in ("java.util.HashSet", "java.util.LinkedHashSet", "java.util.TreeSet")
-    },
-}
-_MAPS = {
-    "java.util.Map": "",
-    "java.util.HashMap": "",
-    "java.util.SortedMap": "java.util.TreeMap",
-    "java.util.NavigableMap": "java.util.TreeMap",
-    "java.util.concurrent.ConcurrentMap": "java.util.concurrent.ConcurrentHashMap",
-    **{
-        name: name
-        for name in (
-            "java.util.LinkedHashMap",
-            "java.util.TreeMap",
-            "java.util.Hashtable",
-            "java.util.Properties",
-            "java.util.concurrent.ConcurrentHashMap",
-        )
-    },
-}
-
-_BY_CLASS: dict[Any, JavaType] = {
-    int: INT,
-    float: DOUBLE,
-    bool: BOOLEAN,
-    str: STRING,
-    bytes: BYTES,
-    datetime: DATE,
-    date: _FORM_TYPES["java.time.LocalDate"],
-    time: _FORM_TYPES["java.time.LocalTime"],
-    timedelta: _FORM_TYPES["java.time.Duration"],
-    Decimal: _FORM_TYPES["java.math.BigDecimal"],
-    UUID: _FORM_TYPES["java.util.UUID"],
-    LongValue: LONG,
-    DateValue: DATE,
-    object: OBJECT,
-    Any: OBJECT,
-    Record: OBJECT,
-    None: VOID,
-    type(None): VOID,
-    list: ListType("java.util.List", OBJECT),
-    tuple: TupleType((), OBJECT),
-    set: SetType("java.util.Set", OBJECT),
-    frozenset: SetType("java.util.Set", OBJECT, frozen=True),
-    dict: MapType("java.util.Map", OBJECT, OBJECT),
-    **{
-        one.form.cls: one
-        for one in _FORM_TYPES.values()
-        if one.form.cls not in {datetime, date, time}
-    },
-}
+_FORMS_BY_WIRE_NAME = {form.layout.name: form for form in FORMS}
 
 _LIST_ORIGINS = {
     list,
@@ -228,12 +71,6 @@ _LIST_ORIGINS = {
     collections.abc.Iterable,
 }
 _MAP_ORIGINS = {dict, collections.abc.Mapping, collections.abc.MutableMapping}
-
-_JAVA_NAME = re.compile(r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*")
-_DESCRIPTORS = {one.descriptor: one for one in (*_PRIMITIVES.values(), VOID)}
-_MAX_NAME = 1_000
-_MAX_DIMENSIONS = 255  # the JVM's own limit
-_MAX_PARAMETERS = 255  # the JVM's own limit
 
 # Layouts prepared for one class. A peer that invents orders of fields gets each prepared
 # for its message only once this many are kept.
@@ -259,7 +96,8 @@ class TypeRegistry:
         self._layouts: dict[tuple[str, tuple[str, ...]], WireClass] = {}
         self._kept: dict[str, int] = {}
         self._named: dict[str, JavaType] = {}
-        self._any: dict[type, AnyWriter] = dict(_ANY)
+        self._described: dict[str, tuple[JavaType, ...]] = {}
+        self._any: dict[type, AnyWriter] = dict(ANY)
         for cls in classes:
             self.type_of(cls)
         for cls in list(self._by_class):
@@ -285,10 +123,8 @@ class TypeRegistry:
             return known
         made = self._make(hint, variables)
         if not variables:
-            try:
+            with suppress(TypeError):
                 self._by_hint[hint] = made
-            except TypeError:
-                pass
         return made
 
     def _make(self, hint: Any, variables: Mapping[Any, Any]) -> JavaType:
@@ -320,20 +156,20 @@ class TypeRegistry:
     def _boxed(self, hint: Any, variables: Mapping[Any, Any]) -> JavaType:
         """The type of a hint in a place that holds objects only."""
         made = self._type_of(hint, variables)
-        return _BOXED.get(made.name, made)
+        return BOXED.get(made.name, made)
 
     def _named_hint(self, base: Any, name: str, variables: Mapping[Any, Any]) -> JavaType:
         args = get_args(base)
         if name == "[]":
             return self._array(args[0] if args else Any, variables)
-        if name in _LISTS or name in _SETS:
+        if name in LISTS or name in SETS:
             item = self._boxed(args[0], variables) if args else OBJECT
-            if name in _SETS:
-                return SetType(name, item, java_type=_SETS[name])
-            return ListType(name, item, java_type=_LISTS[name])
-        if name in _MAPS:
+            if name in SETS:
+                return SetType(name, item, java_type=SETS[name])
+            return ListType(name, item, java_type=LISTS[name])
+        if name in MAPS:
             key, value = (self._boxed(one, variables) for one in args) if args else (OBJECT, OBJECT)
-            return MapType(name, key, value, java_type=_MAPS[name])
+            return MapType(name, key, value, java_type=MAPS[name])
         return self.parse(name)
 
     def _array(self, item: Any, variables: Mapping[Any, Any]) -> JavaType:
@@ -342,7 +178,7 @@ class TypeRegistry:
             return BytesType(listed=True)
         if of is CHAR:
             return CharsType(listed=True)
-        return _array_of(of)
+        return array_of(of)
 
     def _generic(self, hint: Any, origin: Any, variables: Mapping[Any, Any]) -> JavaType:
         args = get_args(hint)
@@ -362,18 +198,18 @@ class TypeRegistry:
                 return TupleType((), self._boxed(args[0], variables))
             return TupleType(tuple(self._boxed(one, variables) for one in args), None)
         if origin is typing.Literal:
-            kinds = {type(one) for one in args} - {type(None)}
+            kinds: set[Any] = {one.__class__ for one in args} - {type(None)}
             if len(kinds) == 1:
                 made = self.type_of(kinds.pop())
-                return _BOXED.get(made.name, made) if None in args else made
+                return BOXED.get(made.name, made) if None in args else made
             return OBJECT
         if isinstance(origin, type) and java_class_of(origin) is not None:
-            return self._parameterised(hint, origin, args, variables)
+            return self._parameterised(origin, args, variables)
         raise UsageError(f"the hint {hint!r} has no Java type")
 
     def _class_hint(self, hint: Any) -> JavaType:
         try:
-            shared = _BY_CLASS.get(hint)
+            shared = BY_CLASS.get(hint)
         except TypeError:
             shared = None
         if shared is not None:
@@ -416,7 +252,7 @@ class TypeRegistry:
         return made
 
     def _parameterised(
-        self, hint: Any, origin: type, args: tuple[Any, ...], variables: Mapping[Any, Any]
+        self, origin: type[Any], args: tuple[Any, ...], variables: Mapping[Any, Any]
     ) -> JavaType:
         """A generic class with arguments: its fields' types depend on them."""
         self.type_of(origin)
@@ -434,7 +270,7 @@ class TypeRegistry:
         return self._prepare(origin, java_class, key, resolved)
 
     def _prepare(
-        self, cls: type, java_class: JavaClass, key: Any, variables: Mapping[Any, Any]
+        self, cls: Any, java_class: JavaClass, key: Any, variables: Mapping[Any, Any]
     ) -> BeanType | EnumType | ThrowableType:
         if issubclass(cls, Enum):
             enum = self._by_class[key] = EnumType(cls, java_class)
@@ -443,17 +279,17 @@ class TypeRegistry:
             throwable = self._by_class[key] = ThrowableType(cls, java_class)
             throwable.prepare(self._levels(cls, variables), STRING, OBJECT)
             return throwable
-        if not is_dataclass(cls):
+        if not has_dataclass_fields(cls):
             raise UsageError(f"{cls.__name__} must be a dataclass, an enum or an exception")
         bean = self._by_class[key] = BeanType(cls, java_class, generic=bool(variables))
         bean.prepare(self._levels(cls, variables))
         return bean
 
-    def _levels(self, cls: type, variables: Mapping[Any, Any]) -> list[list[Field]]:
+    def _levels(self, cls: Any, variables: Mapping[Any, Any]) -> list[list[Field]]:
         """The fields of a class and of each ancestor that declares some."""
         hints = _hints(cls)
         defaults: dict[str, Callable[[], Any] | None] = {}
-        if is_dataclass(cls):
+        if has_dataclass_fields(cls):
             defaults = {one.name: default_of(one) for one in dataclass_fields(cls)}
             known = set(defaults)
         else:
@@ -470,7 +306,7 @@ class TypeRegistry:
             marked = java_class_of(base) or java_class_of(cls)
             assert marked is not None
             level: list[Field] = []
-            for name in base.__dict__.get("__annotations__", ()):
+            for name in _annotations(base):
                 if name not in known or name in taken:
                     continue
                 taken.add(name)
@@ -483,7 +319,7 @@ class TypeRegistry:
                 levels.append(level)
         return levels
 
-    def _reach_subclasses(self, cls: type) -> None:
+    def _reach_subclasses(self, cls: Any) -> None:
         if issubclass(cls, Enum):
             return
         for sub in cls.__subclasses__():
@@ -504,52 +340,10 @@ class TypeRegistry:
         """
         known = self._named.get(name)
         if known is None:
-            known = self._parse(name)
+            known = parse_name(name, self._by_name.get)
             if len(self._named) < _KEPT_NAMES:
                 self._named[name] = known
         return known
-
-    def _parse(self, name: str) -> JavaType:
-        text = re.sub(r"<.*>", "", name[:_MAX_NAME]).strip()
-        if text.startswith("["):
-            types_ = self.parse_descriptor(text.replace(".", "/"))
-            if len(types_) == 1:
-                return types_[0]
-            raise UsageError(f"{name[:100]!r} is no Java type")
-        dimensions = 0
-        text = text.replace("...", "[]")
-        while text.endswith("[]"):
-            text = text[:-2].strip()
-            dimensions += 1
-        if _JAVA_NAME.fullmatch(text) is None or dimensions > _MAX_DIMENSIONS:
-            raise UsageError(
-                f"{name[:100]!r} is no Java type; write it like int[] or com.example.A"
-            )
-        return self._dimensions(self._by_java_name(text), dimensions)
-
-    def _by_java_name(self, name: str) -> JavaType:
-        registered = self._by_name.get(name)
-        if registered is not None:
-            return registered
-        if name in _NAMED:
-            return _NAMED[name]
-        if name in _LISTS:
-            return ListType(name, OBJECT, java_type=_LISTS[name])
-        if name in _SETS:
-            return SetType(name, OBJECT, java_type=_SETS[name])
-        if name in _MAPS:
-            return MapType(name, OBJECT, OBJECT, java_type=_MAPS[name])
-        return RecordType(name)
-
-    def _dimensions(self, kind: JavaType, dimensions: int) -> JavaType:
-        for _ in range(dimensions):
-            if kind is BYTE:
-                kind = BYTES
-            elif kind is CHAR:
-                kind = CHARS
-            else:
-                kind = _array_of(kind)
-        return kind
 
     def parse_descriptor(self, descriptor: str) -> tuple[JavaType, ...]:
         """The parameter types of the JVM's notation, `Ljava/lang/String;I[J`.
@@ -557,30 +351,12 @@ class TypeRegistry:
         Raises:
             UsageError: it is no descriptor.
         """
-        found: list[JavaType] = []
-        at = 0
-        while at < len(descriptor):
-            start = at
-            while at < len(descriptor) and descriptor[at] == "[":
-                at += 1
-            dimensions = at - start
-            code = descriptor[at : at + 1]
-            if code == "L":
-                end = descriptor.find(";", at)
-                name = descriptor[at + 1 : end].replace("/", ".") if end > 0 else ""
-                if _JAVA_NAME.fullmatch(name) is None or len(name) > _MAX_NAME:
-                    raise UsageError(f"{descriptor[:200]!r} is no descriptor of parameters")
-                kind = self._by_java_name(name)
-                at = end
-            elif code in _DESCRIPTORS and code:
-                kind = _DESCRIPTORS[code]
-            else:
-                raise UsageError(f"{descriptor[:200]!r} is no descriptor of parameters")
-            at += 1
-            if dimensions > _MAX_DIMENSIONS or len(found) >= _MAX_PARAMETERS:
-                raise UsageError(f"{descriptor[:200]!r} is no descriptor of parameters")
-            found.append(self._dimensions(kind, dimensions))
-        return tuple(found)
+        known = self._described.get(descriptor)
+        if known is None:
+            known = parse_descriptor(descriptor, self._by_name.get)
+            if len(self._described) < _KEPT_NAMES:
+                self._described[descriptor] = known
+        return known
 
     # -------------------------------------------------------------- what reader and writer ask
 
@@ -616,16 +392,7 @@ class TypeRegistry:
     def _find_writer(self, cls: type) -> AnyWriter:
         if java_class_of(cls) is not None:
             return self.type_for_writing(cls).write
-        if issubclass(cls, (Enum, BaseException)) or is_dataclass(cls):
-            return _unmarked
-        for base in cls.__mro__[:-1]:
-            known = _ANY.get(base)
-            if known is not None:
-                return known
-        for abstract, writer in _ANY_ABSTRACT:
-            if issubclass(cls, abstract):
-                return writer
-        return _unmarked
+        return find_writer(cls)
 
     def type_for_writing(self, cls: type) -> JavaType:
         """The type of a marked class, which need not be one that may be built."""
@@ -634,18 +401,6 @@ class TypeRegistry:
             return known
         # A registry of its own: to write a class does not allow a peer to make us build it.
         return TypeRegistry([cls]).type_of(cls)
-
-
-# ------------------------------------------------------------------ small parts
-
-
-def _array_of(item: JavaType) -> ListType:
-    return ListType(
-        f"{item.name}[]",
-        item,
-        descriptor=f"[{item.descriptor}",
-        java_type=f"[{item.component}",
-    )
 
 
 def _hints(cls: type) -> dict[str, Any]:
@@ -658,6 +413,10 @@ def _hints(cls: type) -> dict[str, Any]:
             f"a hint of {cls.__name__} names {error.name!r}, which module {module} does not "
             "know; define or import it there, outside of TYPE_CHECKING"
         ) from None
+
+
+def _annotations(cls: type) -> Iterable[str]:
+    return inspect.get_annotations(cls)
 
 
 def _class_attributes(cls: type) -> set[str]:
@@ -683,131 +442,3 @@ def _bound(cls: type, base: type, variables: Mapping[Any, Any]) -> Mapping[Any, 
                     for parameter, arg in zip(parameters, get_args(generic), strict=True)
                 }
     return variables
-
-
-# ------------------------------------------------------------------ values that nothing declares
-
-_FORMS_BY_NAME = {form.name: form for form in FORMS}
-_FORMS_BY_WIRE_NAME = {form.layout.name: form for form in FORMS}
-
-
-def _form_writer(name: str) -> AnyWriter:
-    form = _FORMS_BY_NAME[name]
-    return lambda writer, value: write_form(writer, form, value)
-
-
-def _write_datetime(writer: Writer, value: Any) -> None:
-    if value.tzinfo is None:
-        write_form(writer, _FORMS_BY_NAME["java.time.LocalDateTime"], value)
-    else:
-        DATE.write(writer, value)
-
-
-def _write_java_datetime(writer: Writer, value: Any) -> None:
-    form = _FORMS_BY_NAME.get(value.java_type)
-    if form is None:
-        _write_datetime(writer, value)
-    else:
-        write_form(writer, form, value)
-
-
-def _write_time(writer: Writer, value: Any) -> None:
-    name = "java.time.LocalTime" if value.tzinfo is None else "java.time.OffsetTime"
-    write_form(writer, _FORMS_BY_NAME[name], value)
-
-
-def _write_list(writer: Writer, value: Any) -> None:
-    if not writer.seen(value):
-        write_items(writer, value, OBJECT, "")
-
-
-def _write_tuple(writer: Writer, value: Any) -> None:
-    writer.seen([])
-    write_items(writer, value, OBJECT, "")
-
-
-def _write_java_list(writer: Writer, value: Any) -> None:
-    if not writer.seen(value):
-        write_items(writer, value, _item_of(value.java_type), value.java_type)
-
-
-def _item_of(java_type: str) -> JavaType:
-    """Arrays of primitives hold plain numbers of their kind."""
-    return _WIRE_ARRAYS.get(java_type, OBJECT)
-
-
-_WIRE_ARRAYS: dict[str, JavaType] = {"[long": LONG, "[double": DOUBLE}
-
-
-def _write_set(writer: Writer, value: Any) -> None:
-    if not writer.seen(value):
-        write_items(writer, value, _KEYED, "java.util.HashSet")
-
-
-def _write_map(writer: Writer, value: Any) -> None:
-    if not writer.seen(value):
-        write_entries(writer, value, OBJECT, OBJECT, "")
-
-
-def _write_java_map(writer: Writer, value: Any) -> None:
-    if not writer.seen(value):
-        write_entries(writer, value, OBJECT, OBJECT, value.java_type)
-
-
-def _unmarked(writer: Writer, value: Any) -> None:
-    cls = type(value)
-    if issubclass(cls, Enum) or is_dataclass(cls) or issubclass(cls, BaseException):
-        raise EncodeError(
-            f"the class {cls.__name__} has no Java name; mark it with "
-            '@kubbo.pojo("com.example.Name")'
-        )
-    raise EncodeError(f"a {cls.__name__} has no Java type")
-
-
-class _KeyedType(ObjectType):
-    """Elements of a set, which may be wrapped as `Key`."""
-
-    __slots__ = ()
-
-    def write(self, writer: Writer, value: Value) -> None:
-        writer.write_any(value.value if value.__class__ is Key else value)
-
-
-_KEYED = _KeyedType("java.lang.Object")
-
-_ANY: dict[type, AnyWriter] = {
-    type(None): lambda writer, _: writer.put(b"N"),
-    bool: lambda writer, value: writer.put(b"T" if value else b"F"),
-    int: write_whole,
-    LongValue: write_long,
-    DateValue: write_date_value,
-    BigIntegerValue: _form_writer("java.math.BigInteger"),
-    float: lambda writer, value: writer.put(encode_double(value)),
-    str: lambda writer, value: writer.put(encode_text(value)),
-    bytes: lambda writer, value: writer.put(encode_binary(value)),
-    bytearray: lambda writer, value: writer.put(encode_binary(value)),
-    memoryview: lambda writer, value: writer.put(encode_binary(value)),
-    list: _write_list,
-    tuple: _write_tuple,
-    set: _write_set,
-    frozenset: _write_set,
-    dict: _write_map,
-    JavaList: _write_java_list,
-    JavaMap: _write_java_map,
-    Record: write_record,
-    Key: lambda writer, value: writer.write_any(value.value),
-    datetime: _write_datetime,
-    JavaDatetime: _write_java_datetime,
-    date: _form_writer("java.time.LocalDate"),
-    time: _write_time,
-    **{
-        form.cls: _form_writer(form.name)
-        for form in FORMS
-        if form.cls not in {datetime, date, time, BigIntegerValue}
-    },
-}
-_ANY_ABSTRACT: tuple[tuple[type, AnyWriter], ...] = (
-    (collections.abc.Mapping, _write_map),
-    (collections.abc.Set, _write_set),
-    (collections.abc.Sequence, _write_list),
-)

@@ -10,13 +10,25 @@ their items at the speed of C, and rebuilt only when one of them differs.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from kubbo.errors import EncodeError
 from kubbo.java import DateValue, JavaList, JavaMap, Key, Record, render
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.keys import KeyGuard
+from kubbo.wire.hessian2.kinds import (
+    BINARY,
+    COLLECTION,
+    DICT,
+    ITEMS,
+    LIST,
+    LISTED,
+    MAPPING,
+    NO_LIST,
+    SETS,
+    TUPLE,
+)
 from kubbo.wire.hessian2.reader import READ, READ_NUMBERS, Read, Reader
 from kubbo.wire.hessian2.scalars import (
     INT_MAX,
@@ -76,7 +88,7 @@ class JavaType:
     def __repr__(self) -> str:
         return f"<JavaType {self.name}>"
 
-    def write(self, writer: Writer, value: Value) -> None:
+    def write(self, writer: Writer, value: Value, /) -> None:
         """Append a value of this type.
 
         Raises:
@@ -84,7 +96,7 @@ class JavaType:
         """
         raise NotImplementedError
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, reader: Reader, /) -> Value:
         """Make a natural value what this type's hint says.
 
         Raises:
@@ -112,7 +124,7 @@ class ObjectType(JavaType):
     def write(self, writer: Writer, value: Value) -> None:
         writer.write_any(value)
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         return value
 
 
@@ -138,7 +150,7 @@ class WholeType(JavaType):
             raise self.unfit(value, self._advice)
         writer.put(self._encode(value))
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         if value is None:
             return 0
         if isinstance(value, int):
@@ -172,7 +184,7 @@ class FloatingType(JavaType):
                 raise self.unfit(value, "declare it as kubbo.java.Double") from None
         writer.put(encode_double(value))
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         if value is None:
             return 0.0
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -199,7 +211,7 @@ class BooleanType(JavaType):
         else:
             raise self.unfit(value)
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         if value is None:
             return False
         if isinstance(value, bool):
@@ -220,7 +232,7 @@ class CharType(JavaType):
             raise self.unfit(value, "a char is one character up to U+FFFF")
         writer.put(encode_text(value))
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         if value is None:
             return "\0"
         if isinstance(value, str) and len(value) == 1:
@@ -264,7 +276,7 @@ class StringType(JavaType):
         else:
             raise self.unfit(value)
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         if value is None or isinstance(value, str):
             return value
         raise self.mismatch(value)
@@ -276,20 +288,20 @@ class BytesType(JavaType):
     __slots__ = ("_listed",)
 
     def __init__(self, *, listed: bool = False) -> None:
-        plain = _NOTHING if listed else frozenset({bytes, type(None)})
+        plain: frozenset[type] = _NOTHING if listed else frozenset({bytes, type(None)})
         super().__init__("byte[]", "[B", component="[byte", plain=plain)
         self._listed = listed
 
     def write(self, writer: Writer, value: Value) -> None:
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            writer.put(encode_binary(value))  # pyright: ignore[reportUnknownArgumentType] - any view
+        if isinstance(value, BINARY):
+            writer.put(encode_binary(value))
         elif value is None:
             writer.put(b"N")
-        elif isinstance(value, list):
+        elif isinstance(value, LIST):
             try:
-                writer.put(encode_binary(bytes(number & 0xFF for number in _bytes_of(value))))  # pyright: ignore[reportUnknownArgumentType] - checked there
+                writer.put(encode_binary(bytes(number & 0xFF for number in _bytes_of(value))))
             except (TypeError, ValueError):
-                raise self.unfit(value, "bytes, or whole numbers from -128 to 127") from None  # pyright: ignore[reportUnknownArgumentType] - checked there
+                raise self.unfit(value, "bytes, or whole numbers from -128 to 127") from None
         else:
             raise self.unfit(value)
 
@@ -315,7 +327,7 @@ class CharsType(JavaType):
     __slots__ = ("_listed",)
 
     def __init__(self, *, listed: bool = False) -> None:
-        plain = _NOTHING if listed else frozenset({str, type(None)})
+        plain: frozenset[type] = _NOTHING if listed else frozenset({str, type(None)})
         super().__init__("char[]", "[C", component="[char", plain=plain)
         self._listed = listed
 
@@ -324,10 +336,10 @@ class CharsType(JavaType):
             writer.put(b"N")
         elif isinstance(value, str):
             writer.put(encode_text(value))
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):  # pyright: ignore[reportUnknownVariableType] - checked here
-            writer.put(encode_text("".join(value)))  # pyright: ignore[reportUnknownArgumentType] - checked above
+        elif isinstance(value, LIST) and all(isinstance(one, str) for one in value):
+            writer.put(encode_text("".join(value)))
         else:
-            raise self.unfit(value)  # pyright: ignore[reportUnknownArgumentType] - any value
+            raise self.unfit(value)
 
     def convert(self, value: Value, reader: Reader) -> Value:
         if isinstance(value, str) and self._listed:
@@ -340,7 +352,7 @@ class CharsType(JavaType):
 
 # ------------------------------------------------------------------ dates
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - one spelling in the codec
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -373,7 +385,7 @@ class DateType(JavaType):
         else:
             raise self.unfit(value)
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
             return value
         if isinstance(value, DateValue):
@@ -424,42 +436,41 @@ def convert_items(items: Iterable[Any], item: JavaType, reader: Reader, into: li
 class ListType(JavaType):
     """A java.util.List, or a class of it; an array if its name ends with brackets."""
 
-    __slots__ = ("_java_type", "item")
-    accepted: ClassVar[tuple[type, ...]] = (list, tuple)
+    __slots__ = ("item", "java_type")
 
     def __init__(
         self, name: str, item: JavaType, *, descriptor: str = "", java_type: str = ""
     ) -> None:
         super().__init__(name, descriptor, component=java_type)
         self.item = item
-        self._java_type = java_type
+        self.java_type = java_type
 
     def write(self, writer: Writer, value: Value) -> None:
         if value is None:
             writer.put(b"N")
             return
-        java_type = self._java_type
-        if value.__class__ is not list and not isinstance(value, self.accepted):
-            if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Collection):
-                raise self.unfit(value)  # pyright: ignore[reportUnknownArgumentType] - any value
-            value = list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any items
+        java_type = self.java_type
+        if value.__class__ is not list and not isinstance(value, LISTED):
+            if isinstance(value, NO_LIST) or not isinstance(value, COLLECTION):
+                raise self.unfit(value)
+            value = list(value)
         elif not java_type and isinstance(value, JavaList):
             java_type = value.java_type
         if not writer.seen(value):
-            write_items(writer, value, self.item, java_type)  # pyright: ignore[reportUnknownArgumentType] - any items
+            write_items(writer, value, self.item, java_type)
 
     def convert(self, value: Value, reader: Reader) -> Value:
-        if value.__class__ is not list and not isinstance(value, list):
+        if value.__class__ is not list and not isinstance(value, LIST):
             if value is None:
                 return None
-            if not isinstance(value, (tuple, set, frozenset)):
+            if not isinstance(value, ITEMS):
                 raise self.mismatch(value)
         key = (id(value), id(self))
         if len(value) > _ONCE:
             known = reader.converted.get(key)
             if known is not None:
                 return known
-        if isinstance(value, list) and not set(map(type, value)) - self.item.plain:
+        if isinstance(value, LIST) and not set(map(type, value)) - self.item.plain:
             if len(value) > _ONCE:
                 reader.converted[key] = value
             return value
@@ -488,7 +499,7 @@ class TupleType(JavaType):
         if value is None:
             writer.put(b"N")
             return
-        if not isinstance(value, (tuple, list)):
+        if not isinstance(value, LISTED):
             raise self.unfit(value)
         items: Any = value
         if self._rest is None and len(items) != len(self._items):
@@ -508,9 +519,9 @@ class TupleType(JavaType):
         writer.depth += 1
 
     def convert(self, value: Value, reader: Reader) -> Value:
-        if value is None or isinstance(value, tuple):
-            return value  # pyright: ignore[reportUnknownVariableType] - any items
-        if not isinstance(value, list):
+        if value is None or isinstance(value, TUPLE):
+            return value
+        if not isinstance(value, LIST):
             raise self.mismatch(value)
         items: list[Any] = value
         known = reader.converted.get((id(value), id(self)))
@@ -541,7 +552,7 @@ _BUILDING = object()
 class SetType(JavaType):
     """A java.util.Set, a typed list on the wire."""
 
-    __slots__ = ("_frozen", "_java_type", "item")
+    __slots__ = ("_frozen", "item", "java_type")
 
     def __init__(
         self,
@@ -553,29 +564,29 @@ class SetType(JavaType):
     ) -> None:
         super().__init__(name)
         self.item = item
-        self._java_type = java_type
+        self.java_type = java_type
         self._frozen = frozen
 
     def write(self, writer: Writer, value: Value) -> None:
         if value is None:
             writer.put(b"N")
             return
-        java_type = self._java_type
+        java_type = self.java_type
         if isinstance(value, JavaList):
             java_type = value.java_type
-        elif not isinstance(value, (set, frozenset)):
-            if not isinstance(value, (list, tuple)):
+        elif not isinstance(value, SETS):
+            if not isinstance(value, LISTED):
                 raise self.unfit(value)
-            value = list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any items
+            value = list(value)
         if not writer.seen(value):
-            write_items(writer, value, self.item, java_type)  # pyright: ignore[reportUnknownArgumentType] - any items
+            write_items(writer, value, self.item, java_type)
 
     def convert(self, value: Value, reader: Reader) -> Value:
-        if value is None or isinstance(value, (set, frozenset)):
-            return value  # pyright: ignore[reportUnknownVariableType] - any items
-        if not isinstance(value, list):
+        if value is None or isinstance(value, SETS):
+            return value
+        if not isinstance(value, LIST):
             raise self.mismatch(value)
-        key = (id(value), id(self))  # pyright: ignore[reportUnknownArgumentType] - any items
+        key = (id(value), id(self))
         known = reader.converted.get(key)
         if known is not None:
             if known is _BUILDING:
@@ -583,7 +594,7 @@ class SetType(JavaType):
             return known
         reader.converted[key] = _BUILDING
         items: list[Any] = []
-        convert_items(value, self.item, reader, items)  # pyright: ignore[reportUnknownArgumentType] - any items
+        convert_items(value, self.item, reader, items)
         made = unique(items, reader)
         result = reader.converted[key] = frozenset(made) if self._frozen else made
         return result
@@ -604,29 +615,29 @@ def unique(items: list[Any], reader: Reader) -> set[Any]:
 class MapType(JavaType):
     """A java.util.Map, or a class of it."""
 
-    __slots__ = ("_java_type", "key", "value")
+    __slots__ = ("java_type", "key", "value")
 
     def __init__(self, name: str, key: JavaType, value: JavaType, *, java_type: str = "") -> None:
         super().__init__(name)
         self.key = key
         self.value = value
-        self._java_type = java_type
+        self.java_type = java_type
 
     def write(self, writer: Writer, value: Value) -> None:
         if value is None:
             writer.put(b"N")
             return
-        java_type = self._java_type
+        java_type = self.java_type
         if value.__class__ is not dict:
-            if not isinstance(value, Mapping):
+            if not isinstance(value, MAPPING):
                 raise self.unfit(value)
             if isinstance(value, JavaMap):
                 java_type = java_type or value.java_type
         if not writer.seen(value):
-            write_entries(writer, value, self.key, self.value, java_type)  # pyright: ignore[reportUnknownArgumentType] - any entries
+            write_entries(writer, value, self.key, self.value, java_type)
 
     def convert(self, value: Value, reader: Reader) -> Value:
-        if not isinstance(value, dict):
+        if not isinstance(value, DICT):
             if value is None:
                 return None
             raise self.mismatch(value)
@@ -723,5 +734,5 @@ class RecordType(JavaType):
             value = Record(self.name, dict(value))
         writer.write_any(value)
 
-    def convert(self, value: Value, reader: Reader) -> Value:
+    def convert(self, value: Value, _reader: Reader) -> Value:
         return value
