@@ -1,0 +1,114 @@
+"""The command `kubbo` itself: finds a subcommand, runs it, and says how it ended."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import sys
+import traceback
+from typing import Any, Final
+
+import click
+
+from kubbo.cli.outcome import Exit, exit_code, paragraph
+from kubbo.errors import KubboError
+
+__all__ = ["kubbo", "run"]
+
+_COMMANDS: Final = {
+    "call": ("kubbo.cli.call:call", "Call a method of a provider."),
+    "endpoints": ("kubbo.cli.endpoints:endpoints", "Show the providers that a target has."),
+    "serve": ("kubbo.cli.serve:serve", "Serve a Python object as a provider."),
+    "map": ("kubbo.cli.map:map_key", "Show which target a service key leads to, and why."),
+    "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),
+}
+"""Name: where its `click.Command` is, and its line in `--help`. Loaded when it is chosen."""
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand when it is asked for, and ends for all of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told by `_end`
+            ctx.exit(_end(error))
+
+
+def _end(error: BaseException) -> Exit:
+    """Say what happened, and the exit code for it."""
+    code = exit_code(error)
+    if code is Exit.BROKEN_PIPE:
+        # What is still buffered would fail again, loudly, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif isinstance(error, KubboError):
+        click.echo(f"kubbo: {paragraph(error)}", err=True)
+    elif code is Exit.BUG:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        click.echo("kubbo: this is a bug of Kubbo; please report it with the lines above", err=True)
+    return code
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    del param
+    if value and not ctx.resilient_parsing:
+        click.echo(f"kubbo {importlib.metadata.version('kubbo')} (codec: pure)")
+        ctx.exit()
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Exit codes:
+  0  answered
+  1  the provider threw or refused
+  2  a mistake in the command: an argument, a target, a file
+  3  no provider
+  4  the deadline passed
+""",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version, and which codec runs, and exit.",
+)
+def kubbo() -> None:
+    """Dubbo on Kubernetes: call, watch and serve, with the cluster as the registry.
+
+    A TARGET says where providers are: kubernetes:///SERVICE.NAMESPACE:PORT asks the API
+    server, static:///HOST:PORT,HOST:PORT lists addresses. A SERVICE_KEY is
+    [group/]interface[:version].
+    """
+
+
+def run() -> int:
+    """Run the command line of this process and return its exit code."""
+    try:
+        kubbo(prog_name="kubbo")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else Exit.ANSWERED
+    return Exit.ANSWERED

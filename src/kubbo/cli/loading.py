@@ -1,0 +1,178 @@
+"""From `MODULE:OBJECT` to what a server may export.
+
+What is wrong with the name is told in one sentence. When the user's own code raises, its
+traceback is shown from its first line on: the frames above it are ours and Python's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubbo.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import ModuleType, TracebackType
+
+__all__ = ["load_object", "make_implementations"]
+
+
+def load_object(text: str) -> object:
+    """Import MODULE, with the current directory in front, and find OBJECT in it.
+
+    Raises:
+        UsageError: one of them is not there, or the module raised while it was imported.
+    """
+    name, colon, path = text.partition(":")
+    if not colon or not name or not path:
+        raise UsageError(
+            f"{text!r} is no MODULE:OBJECT; write it like greeter:Greeter, "
+            "for the class Greeter of ./greeter.py"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    module = _import(name, here)
+    found: object = module
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise UsageError(f"{name} has no {path!r}; {_offers(module)}") from None
+    return found
+
+
+def _import(name: str, here: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            hint = " (write the module's name, without .py)" if name.endswith(".py") else ""
+            raise UsageError(
+                f"there is no module {name!r} in {here} or installed{hint}; run this where "
+                "it can be imported, or set PYTHONPATH"
+            ) from None
+        raise _own_fault(error, f"the module {name!r}", "while it was imported") from None
+    except (TypeError, ValueError) as error:  # `import_module` of "", ".x" or with a NUL
+        if _own_traceback(error.__traceback__) is None:
+            raise UsageError(f"{name!r} is no name of a module: {error}") from None
+        raise _own_fault(error, f"the module {name!r}", "while it was imported") from None
+    except Exception as error:  # noqa: BLE001 - whatever the user's module raises
+        raise _own_fault(error, f"the module {name!r}", "while it was imported") from None
+    except SystemExit as error:
+        raise UsageError(
+            f"the module {name!r} ended the program (exit code {error.code}) while it was "
+            "imported; put what it runs under `if __name__ == '__main__':`"
+        ) from None
+
+
+def _offers(module: ModuleType) -> str:
+    """What the module has that could be served."""
+    names = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and _is_implementation(value)
+    ]
+    if names:
+        return f"it could serve {', '.join(sorted(names))}"
+    return "it has no class that implements an interface marked with @kubbo.service"
+
+
+def _is_implementation(cls: type) -> bool:
+    from kubbo.rpc.service import read_interface  # noqa: PLC0415 - when a command runs
+
+    if getattr(cls, "_is_protocol", False):
+        return False
+    try:
+        read_interface(cls)
+    except UsageError:
+        return False
+    return True
+
+
+async def make_implementations(found: object, name: str) -> list[object]:
+    """The objects to export: of a class, an instance, a list of them, or a function of one.
+
+    A function may be async; it runs in the server's loop, before the port is opened.
+
+    Raises:
+        UsageError: one of them implements no interface, or cannot be made without arguments.
+    """
+    if isinstance(found, (list, tuple)):
+        items: list[Any] = [*found]  # pyright: ignore[reportUnknownVariableType] - checked below
+        if not items:
+            raise UsageError(f"{name} is empty; list the objects to serve")
+        made: list[object] = []
+        for number, item in enumerate(items):
+            made += await make_implementations(item, f"{name}[{number}]")
+        return made
+    if inspect.isclass(found):
+        if getattr(found, "_is_protocol", False):
+            raise UsageError(
+                f"{name} is the interface itself; give a class that implements it, "
+                f"like class {found.__name__}Impl({found.__name__})"
+            )
+        _check_implements(found, name)
+        return [await _made(found, name)]
+    if _is_implementation(type(found)):
+        return [found]
+    if inspect.isroutine(found):
+        return await make_implementations(await _made(found, name), f"{name}()")
+    _check_implements(type(found), name)
+    return [found]
+
+
+def _check_implements(cls: type, name: str) -> None:
+    from kubbo.rpc.service import read_interface  # noqa: PLC0415 - when a command runs
+
+    try:
+        read_interface(cls)
+    except UsageError as error:
+        raise UsageError(f"{name} cannot be served: {error}") from None
+
+
+async def _made(function: Callable[[], Any], name: str) -> object:
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise UsageError(
+            f"{name} cannot be called without arguments ({error}); give an instance, "
+            "or a function that makes one"
+        ) from None
+    except ValueError:  # some builtins have no signature: the call will tell
+        pass
+    try:
+        made = function()
+        if inspect.isawaitable(made):
+            return await _awaited(made)
+    except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        raise _own_fault(error, name, "when it was called") from None
+    return made
+
+
+async def _awaited(made: Awaitable[object]) -> object:
+    return await made
+
+
+def _own_fault(error: Exception, what: str, when: str) -> UsageError:
+    """Show the user's own traceback, and the error that ends the command."""
+    lines = traceback.format_exception(type(error), error, _own_traceback(error.__traceback__))
+    click.echo("".join(lines), err=True, nl=False)
+    return UsageError(f"{what} raised {type(error).__name__} {when}, as shown above; mend that")
+
+
+def _own_traceback(start: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame that is neither this module's nor importlib's."""
+    while start is not None:
+        file = start.tb_frame.f_code.co_filename
+        if file != __file__ and "importlib" not in file:
+            return start
+        start = start.tb_next
+    return None

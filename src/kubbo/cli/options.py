@@ -1,0 +1,59 @@
+"""Options that several commands share, and the naming context that they ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubbo.naming.open import NamingContext
+
+__all__ = ["cluster_options", "naming_context", "output_option"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def cluster_options(command: F) -> F:
+    """Which cluster and whose credentials: `kubeconfig`, `context`, `namespace`."""
+    for option in (
+        click.option(
+            "-n",
+            "--namespace",
+            default="",
+            metavar="NAME",
+            help="Namespace of a target that names none.",
+        ),
+        click.option(
+            "--context", default="", metavar="NAME", help="Context of the kubeconfig to use."
+        ),
+        click.option(
+            "--kubeconfig",
+            type=click.Path(exists=True, dir_okay=False),
+            metavar="FILE",
+            help="Instead of $KUBECONFIG, the pod's service account or ~/.kube/config.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def output_option(default: str, description: str) -> Callable[[F], F]:
+    """`-o json|text`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["json", "text"]),
+        default=default,
+        show_default=True,
+        help=description,
+    )
+
+
+def naming_context(kubeconfig: str | None, context: str, namespace: str) -> NamingContext:
+    """What the cluster options say."""
+    from kubbo.naming.open import NamingContext  # noqa: PLC0415 - when a command runs
+
+    return NamingContext(kubeconfig=kubeconfig, context=context, namespace=namespace)

@@ -1,0 +1,48 @@
+"""What goes to stdout: JSON that any reader takes, and text that a terminal may show."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from kubbo.cli.outcome import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["render_json", "table", "write_line"]
+
+_ESCAPED: Final = re.compile(r"[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""JSON would allow these bare; terminals act on the first, UTF-8 has no surrogates."""
+
+
+def render_json(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON on one line, or indented.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON has no word for.
+    """
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    text = json.dumps(
+        value, ensure_ascii=not encoding.startswith("utf"), allow_nan=False, indent=indent
+    )
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def write_line(text: str) -> None:
+    """Print a line, now: who reads a pipe wants each view when it is published."""
+    click.echo(text)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns under their heads, two spaces apart."""
+    cells = [tuple(head), *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
