@@ -198,7 +198,7 @@ class Dialers:
         self._deadlines = deadlines
         self._tls = tls
         self._dialers: dict[tuple[str, int], Dialer] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], Dialer] = {}
 
     async def connect(self, endpoint: Endpoint, changed: Callable[[], None]) -> Connection:
         """Open one connection. See `connection.connect`."""
@@ -220,14 +220,14 @@ class Dialers:
             task = asyncio.get_running_loop().create_task(
                 dialer.aclose(drain=True), name=f"kubbo close {dialer.endpoint}"
             )
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._closing[task] = dialer
+            task.add_done_callback(self._closing.pop)
 
     async def aclose(self) -> None:
         """Close every connection. Calls in flight fail."""
+        dialers = [*self._dialers.values(), *self._closing.values()]
         for task in self._closing:
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
-        dialers = list(self._dialers.values())
         self._dialers.clear()
         await asyncio.gather(*(dialer.aclose(drain=False) for dialer in dialers))
