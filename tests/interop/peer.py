@@ -413,12 +413,15 @@ class JavaCaller(_Process):
 
     def _read_answers(self) -> None:
         while (answer := self.read()) is not None:
-            self._waiting.pop(answer["id"]).set_result(answer)
+            future = self._waiting.pop(answer["id"])
+            if future.set_running_or_notify_cancel():  # else its caller went away
+                future.set_result(answer)
         self.process.wait()
         with self._lock:
             left, self._waiting = self._waiting, {}
         for future in left.values():
-            future.set_exception(self.failed("ended while a call waited"))
+            if future.set_running_or_notify_cancel():
+                future.set_exception(self.failed("ended while a call waited"))
 
     def submit(self, line: Mapping[str, Any]) -> Future[dict[str, Any]]:
         """Send one line of the peer's own protocol (README); its answer as it comes."""
@@ -436,14 +439,13 @@ class JavaCaller(_Process):
         return future
 
     async def ask(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        """Send one line and wait for its answer.
+        """Send one line and wait for its answer. Cancelled, it leaves Java's call to its end.
 
         Raises:
             JavaException: what the call threw.
             PeerFailed: the JVM ended.
         """
-        # Shielded from cancellation: the reader's thread must find the future as it left it.
-        answer = await asyncio.shield(asyncio.wrap_future(self.submit(line)))
+        answer = await asyncio.wrap_future(self.submit(line))
         if not answer["ok"]:
             raise JavaException(answer)
         return answer

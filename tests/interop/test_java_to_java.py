@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cluster.bed import AddressBlock
 from tests.interop.peer import (
+    BUILD,
     HessianLite,
     JavaCaller,
     JavaException,
@@ -199,12 +201,38 @@ async def test_a_taken_port_is_told() -> None:
                 pass
 
 
+async def test_a_cancelled_call_harms_no_other(
+    java_provider: JavaProvider, java_caller: JavaCaller
+) -> None:
+    """Whoever stops waiting for Java leaves the caller as it was; the late answer is dropped."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await java_caller.call(java_provider.address, ECHO, "sleep", 300)
+    later = await java_caller.call(java_provider.address, ECHO, "sleep", 400)
+    assert later.value == "slept 400"
+
+
 async def test_a_call_fails_when_its_jvm_dies() -> None:
     """A call that waits for a JVM that is gone fails at once."""
     async with JavaCaller() as caller:
         caller.kill()
         with pytest.raises(PeerFailed, match="call ended"):
             await caller.cases()
+
+
+def test_a_missing_maven_is_told(tmp_path: Path) -> None:
+    """Without Maven the build fails with one sentence that says what to install."""
+    for tool in ("sh", "dirname", "java"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    built = subprocess.run(
+        [BUILD], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 1
+    assert built.stdout == ""
+    assert built.stderr.startswith(
+        "java peer: mvn is missing: install OpenJDK 17 or later and Maven"
+    )
+    assert built.stderr.count("\n") == 1
 
 
 def test_random_values_survive_java_itself(hessian_lite: HessianLite) -> None:

@@ -3,6 +3,7 @@ package com.example.interop.peer;
 import com.alibaba.fastjson2.JSONObject;
 import com.example.GreetService;
 import com.example.User;
+
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.Map;
@@ -12,7 +13,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class Bench {
     private Bench() {}
 
-    static void run(Call call, JSONObject line, Map<String, Object> answer) throws InterruptedException {
+    static void run(Call call, JSONObject line, Map<String, Object> answer)
+            throws InterruptedException {
         line.put("interface", GreetService.class.getName());
         line.putIfAbsent("version", "1.0.0");
         GreetService greeter = (GreetService) call.reference(line, GreetService.class);
@@ -34,19 +36,24 @@ final class Bench {
         answer.put("p99_ms", nanos[(int) (calls * 0.99)] / 1e6);
     }
 
-    private static void round(GreetService greeter, int calls, int inflight, long[] nanos) throws InterruptedException {
+    private static void round(GreetService greeter, int calls, int inflight, long[] nanos)
+            throws InterruptedException {
         AtomicInteger next = new AtomicInteger();
         Thread[] threads = new Thread[inflight];
         for (int at = 0; at < inflight; at++) {
-            threads[at] = new Thread(() -> {
-                for (int number = next.getAndIncrement(); number < calls; number = next.getAndIncrement()) {
-                    long began = System.nanoTime();
-                    greeter.greet(new User(number, "Ann"));
-                    if (nanos != null) {
-                        nanos[number] = System.nanoTime() - began;
-                    }
-                }
-            });
+            threads[at] =
+                    new Thread(
+                            () -> {
+                                for (int number = next.getAndIncrement();
+                                        number < calls;
+                                        number = next.getAndIncrement()) {
+                                    long began = System.nanoTime();
+                                    greeter.greet(new User(number, "Ann"));
+                                    if (nanos != null) {
+                                        nanos[number] = System.nanoTime() - began;
+                                    }
+                                }
+                            });
             threads[at].start();
         }
         for (Thread thread : threads) {
@@ -55,7 +62,8 @@ final class Bench {
     }
 
     private static long cpu() {
-        return ((com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
+        return ((com.sun.management.OperatingSystemMXBean)
+                        ManagementFactory.getOperatingSystemMXBean())
                 .getProcessCpuTime();
     }
 }

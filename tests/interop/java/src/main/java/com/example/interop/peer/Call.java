@@ -5,6 +5,13 @@ import com.alibaba.fastjson2.JSONArray;
 import com.alibaba.fastjson2.JSONObject;
 import com.alibaba.fastjson2.JSONReader;
 import com.example.interop.EchoService;
+
+import org.apache.dubbo.config.MethodConfig;
+import org.apache.dubbo.config.ReferenceConfig;
+import org.apache.dubbo.rpc.RpcContext;
+import org.apache.dubbo.rpc.RpcException;
+import org.apache.dubbo.rpc.service.GenericService;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -20,11 +27,6 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import org.apache.dubbo.config.MethodConfig;
-import org.apache.dubbo.config.ReferenceConfig;
-import org.apache.dubbo.rpc.RpcContext;
-import org.apache.dubbo.rpc.RpcException;
-import org.apache.dubbo.rpc.service.GenericService;
 
 /**
  * A Dubbo consumer that a test drives: one JSON object a line on stdin is a call, one on stdout its
@@ -45,7 +47,8 @@ final class Call {
         Call call = new Call(out);
         call.answer(Map.of("ready", true, "pid", ProcessHandle.current().pid()));
         ExecutorService calls = Executors.newCachedThreadPool();
-        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        BufferedReader in =
+                new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String text = in.readLine(); text != null; text = in.readLine()) {
             JSONObject line = JSON.parseObject(text, JSONReader.Feature.UseBigDecimalForDoubles);
             if ("close".equals(line.getString("cmd"))) {
@@ -74,12 +77,17 @@ final class Call {
                 case "echo" -> echo(line, answer);
                 case "cases" -> cases(answer);
                 case "bench" -> Bench.run(this, line, answer);
-                default -> throw new IllegalArgumentException("unknown cmd " + line.getString("cmd"));
+                default ->
+                        throw new IllegalArgumentException("unknown cmd " + line.getString("cmd"));
             }
             answer.put("ok", true);
         } catch (Throwable error) {
             answer.put("ok", false);
-            answer.putAll(describe(error instanceof InvocationTargetException wrapped ? wrapped.getCause() : error));
+            answer.putAll(
+                    describe(
+                            error instanceof InvocationTargetException wrapped
+                                    ? wrapped.getCause()
+                                    : error));
         }
         return answer;
     }
@@ -95,12 +103,16 @@ final class Call {
         answer.put("value", Plain.value(value));
         answer.put("class", value == null ? null : value.getClass().getName());
         answer.put("java", Describe.value(value));
-        answer.put("attachments", Plain.value(RpcContext.getClientResponseContext().getObjectAttachments()));
+        answer.put(
+                "attachments",
+                Plain.value(RpcContext.getClientResponseContext().getObjectAttachments()));
     }
 
     private Object typed(JSONObject line) throws Exception {
         Method method = method(line);
-        return method.invoke(reference(line, Class.forName(line.getString("interface"))), arguments(line, method));
+        return method.invoke(
+                reference(line, Class.forName(line.getString("interface"))),
+                arguments(line, method));
     }
 
     private static Method method(JSONObject line) throws Exception {
@@ -121,7 +133,8 @@ final class Call {
             }
         }
         if (found.size() != 1) {
-            throw new NoSuchMethodException(name + ": " + found.size() + " of that name; give \"types\"");
+            throw new NoSuchMethodException(
+                    name + ": " + found.size() + " of that name; give \"types\"");
         }
         return found.get(0);
     }
@@ -157,7 +170,8 @@ final class Call {
      */
     private void echo(JSONObject line, Map<String, Object> answer) throws Exception {
         Cases.Case one = Cases.named(line.getString("case"));
-        Method method = echoMethod(line.getBooleanValue("untyped") ? "echoObject" : methodName(one));
+        Method method =
+                echoMethod(line.getBooleanValue("untyped") ? "echoObject" : methodName(one));
         attach(line);
         Object value;
         try {
@@ -166,7 +180,8 @@ final class Call {
             RpcContext.removeClientAttachment();
         }
         Object arrived = Codec.decode(Codec.encode(one.value()), method.getParameterTypes()[0]);
-        Object expected = Describe.value(Codec.decode(Codec.encode(arrived), method.getReturnType()));
+        Object expected =
+                Describe.value(Codec.decode(Codec.encode(arrived), method.getReturnType()));
         Object got = Describe.value(value);
         answer.put("same", Json.write(expected).equals(Json.write(got)));
         answer.put("method", method.getName());
@@ -202,47 +217,60 @@ final class Call {
     private static void attach(JSONObject line) {
         JSONObject attachments = line.getJSONObject("attachments");
         if (attachments != null) {
-            attachments.forEach((key, value) -> RpcContext.getClientAttachment().setObjectAttachment(key, value));
+            attachments.forEach(
+                    (key, value) ->
+                            RpcContext.getClientAttachment().setObjectAttachment(key, value));
         }
     }
 
     /** One reference for each combination of what shapes it; Dubbo shares their connection. */
     Object reference(JSONObject line, Class<?> type) {
         String oneway = line.getBooleanValue("oneway") ? line.getString("method") : "";
-        String key = String.join("|", type.getName(), line.getString("interface"), line.getString("url"),
-                line.getString("group"), line.getString("version"), line.getString("timeout"),
-                line.getString("parameters"), oneway);
-        return references.computeIfAbsent(key, unused -> {
-            ReferenceConfig<Object> reference = new ReferenceConfig<>();
-            reference.setInterface(line.getString("interface"));
-            if (type == GenericService.class) {
-                reference.setGeneric("true");
-            }
-            reference.setUrl(line.getString("url"));
-            reference.setCheck(false);
-            reference.setRetries(0);
-            if (notEmpty(line.getString("group"))) {
-                reference.setGroup(line.getString("group"));
-            }
-            if (notEmpty(line.getString("version"))) {
-                reference.setVersion(line.getString("version"));
-            }
-            if (line.get("timeout") != null) {
-                reference.setTimeout(line.getIntValue("timeout"));
-            }
-            if (line.getJSONObject("parameters") != null) {
-                Map<String, String> parameters = new LinkedHashMap<>();
-                line.getJSONObject("parameters").forEach((name, value) -> parameters.put(name, value.toString()));
-                reference.setParameters(parameters);
-            }
-            if (!oneway.isEmpty()) {
-                MethodConfig method = new MethodConfig();
-                method.setName(oneway);
-                method.setReturn(false);
-                reference.setMethods(new ArrayList<>(List.of(method)));
-            }
-            return reference.get();
-        });
+        String key =
+                String.join(
+                        "|",
+                        type.getName(),
+                        line.getString("interface"),
+                        line.getString("url"),
+                        line.getString("group"),
+                        line.getString("version"),
+                        line.getString("timeout"),
+                        line.getString("parameters"),
+                        oneway);
+        return references.computeIfAbsent(
+                key,
+                unused -> {
+                    ReferenceConfig<Object> reference = new ReferenceConfig<>();
+                    reference.setInterface(line.getString("interface"));
+                    if (type == GenericService.class) {
+                        reference.setGeneric("true");
+                    }
+                    reference.setUrl(line.getString("url"));
+                    reference.setCheck(false);
+                    reference.setRetries(0);
+                    if (notEmpty(line.getString("group"))) {
+                        reference.setGroup(line.getString("group"));
+                    }
+                    if (notEmpty(line.getString("version"))) {
+                        reference.setVersion(line.getString("version"));
+                    }
+                    if (line.get("timeout") != null) {
+                        reference.setTimeout(line.getIntValue("timeout"));
+                    }
+                    if (line.getJSONObject("parameters") != null) {
+                        Map<String, String> parameters = new LinkedHashMap<>();
+                        line.getJSONObject("parameters")
+                                .forEach((name, value) -> parameters.put(name, value.toString()));
+                        reference.setParameters(parameters);
+                    }
+                    if (!oneway.isEmpty()) {
+                        MethodConfig method = new MethodConfig();
+                        method.setName(oneway);
+                        method.setReturn(false);
+                        reference.setMethods(new ArrayList<>(List.of(method)));
+                    }
+                    return reference.get();
+                });
     }
 
     private static boolean notEmpty(String text) {

@@ -3,14 +3,16 @@ package com.example.interop.peer;
 import com.alibaba.com.caucho.hessian.io.Hessian2Input;
 import com.alibaba.com.caucho.hessian.io.Hessian2Output;
 import com.alibaba.com.caucho.hessian.io.SerializerFactory;
-import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.nio.file.Path;
+
 import org.apache.dubbo.common.serialize.hessian2.Hessian2FactoryManager;
 import org.apache.dubbo.common.utils.SerializeCheckStatus;
 import org.apache.dubbo.common.utils.SerializeSecurityManager;
 import org.apache.dubbo.rpc.model.FrameworkModel;
+
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.file.Path;
 
 /**
  * Hessian2 as Dubbo configures it, without a connection around it. Its class check is off: every
@@ -29,7 +31,8 @@ final class Codec {
         security.setCheckStatus(SerializeCheckStatus.DISABLE);
         security.setDefaultCheckStatus(SerializeCheckStatus.DISABLE);
         security.addToAlwaysAllowed("com.example.");
-        return framework.getBeanFactory()
+        return framework
+                .getBeanFactory()
                 .getBean(Hessian2FactoryManager.class)
                 .getSerializerFactory(Codec.class.getClassLoader());
     }
@@ -60,9 +63,15 @@ final class Codec {
 
     /** Name and version of the library, from the name of its jar: "hessian-lite 4.0.4". */
     static String producer() {
-        String jar = Path.of(Hessian2Output.class.getProtectionDomain().getCodeSource().getLocation().getPath())
-                .getFileName()
-                .toString();
+        String jar =
+                Path.of(
+                                Hessian2Output.class
+                                        .getProtectionDomain()
+                                        .getCodeSource()
+                                        .getLocation()
+                                        .getPath())
+                        .getFileName()
+                        .toString();
         return jar.replaceAll("-([0-9].*)\\.jar$", " $1");
     }
 }

@@ -54,8 +54,14 @@ final class Describe {
         if (value == null || value instanceof Boolean || value instanceof String) {
             return value;
         }
-        if (value instanceof Integer || value instanceof Long || value instanceof Short || value instanceof Byte) {
-            String tag = value instanceof Integer ? "int" : value.getClass().getSimpleName().toLowerCase();
+        if (value instanceof Integer
+                || value instanceof Long
+                || value instanceof Short
+                || value instanceof Byte) {
+            String tag =
+                    value instanceof Integer
+                            ? "int"
+                            : value.getClass().getSimpleName().toLowerCase();
             return one(tag, value);
         }
         if (value instanceof Double || value instanceof Float) {
@@ -80,7 +86,10 @@ final class Describe {
             return two("value", String.valueOf(date.getTime()), date.getClass().getName());
         }
         if (value instanceof Calendar calendar) {
-            return two("value", String.valueOf(calendar.getTimeInMillis()), calendar.getClass().getName());
+            return two(
+                    "value",
+                    String.valueOf(calendar.getTimeInMillis()),
+                    calendar.getClass().getName());
         }
         Map<String, Object> known = made.get(value);
         if (known != null) {
@@ -154,14 +163,18 @@ final class Describe {
     }
 
     private void describeFields(Object value, Map<String, Object> fields) {
-        for (Class<?> type = value.getClass(); type != null && !type.getName().startsWith("java."); type = type.getSuperclass()) {
+        for (Class<?> type = value.getClass();
+                type != null && !type.getName().startsWith("java.");
+                type = type.getSuperclass()) {
             for (Field field : type.getDeclaredFields()) {
-                if (Modifier.isStatic(field.getModifiers()) || Modifier.isTransient(field.getModifiers())) {
+                if (Modifier.isStatic(field.getModifiers())
+                        || Modifier.isTransient(field.getModifiers())) {
                     continue;
                 }
-                String name = fields.containsKey(field.getName())
-                        ? type.getSimpleName() + "." + field.getName()
-                        : field.getName();
+                String name =
+                        fields.containsKey(field.getName())
+                                ? type.getSimpleName() + "." + field.getName()
+                                : field.getName();
                 try {
                     field.setAccessible(true);
                     fields.put(name, describe(field.get(value)));

@@ -12,6 +12,9 @@ import com.example.interop.Page;
 import com.example.interop.Point;
 import com.example.interop.Shadow;
 import com.example.interop.UnlistedException;
+
+import org.apache.dubbo.rpc.RpcContext;
+
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.time.DayOfWeek;
@@ -40,7 +43,6 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
-import org.apache.dubbo.rpc.RpcContext;
 
 /** The provider's side of {@link EchoService}. */
 final class Echo implements EchoService {
@@ -273,7 +275,8 @@ final class Echo implements EchoService {
     }
 
     @Override
-    public Map<String, List<Map<Integer, Item>>> echoNested(Map<String, List<Map<Integer, Item>>> value) {
+    public Map<String, List<Map<Integer, Item>>> echoNested(
+            Map<String, List<Map<Integer, Item>>> value) {
         return value;
     }
 

@@ -2,6 +2,7 @@ package com.example.interop.peer;
 
 import com.example.GreetService;
 import com.example.User;
+
 import org.apache.dubbo.rpc.RpcContext;
 
 /** Says who answers, so that a test can tell providers from each other. */

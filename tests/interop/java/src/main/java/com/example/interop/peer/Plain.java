@@ -3,6 +3,7 @@ package com.example.interop.peer;
 import com.alibaba.fastjson2.JSON;
 import com.alibaba.fastjson2.JSONArray;
 import com.alibaba.fastjson2.JSONObject;
+
 import java.lang.reflect.Array;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
@@ -18,8 +19,8 @@ import java.util.Map;
 
 /**
  * Values as the plain JSON that a test would write by hand: an object is {"class": C, FIELD: V},
- * octets are hex, an enum its name, a date its milliseconds. It loses types; {@link Describe}
- * keeps them.
+ * octets are hex, an enum its name, a date its milliseconds. It loses types; {@link Describe} keeps
+ * them.
  */
 final class Plain {
     private static final int DEEPEST = 12;
@@ -34,7 +35,10 @@ final class Plain {
         if (depth > DEEPEST) {
             return "...";
         }
-        if (value == null || value instanceof Boolean || value instanceof Number || value instanceof String) {
+        if (value == null
+                || value instanceof Boolean
+                || value instanceof Number
+                || value instanceof String) {
             return value instanceof BigDecimal ? value.toString() : value;
         }
         if (value instanceof byte[] bytes) {
@@ -48,7 +52,9 @@ final class Plain {
         }
         if (value instanceof Map<?, ?> map) {
             Map<String, Object> out = new LinkedHashMap<>();
-            map.forEach((key, item) -> out.put(String.valueOf(value(key, depth + 1)), value(item, depth + 1)));
+            map.forEach(
+                    (key, item) ->
+                            out.put(String.valueOf(value(key, depth + 1)), value(item, depth + 1)));
             return out;
         }
         List<Object> items = new ArrayList<>();
@@ -62,15 +68,20 @@ final class Plain {
             }
             return items;
         }
-        return value.getClass().getName().startsWith("java.") ? value.toString() : fields(value, depth);
+        return value.getClass().getName().startsWith("java.")
+                ? value.toString()
+                : fields(value, depth);
     }
 
     private static Object fields(Object value, int depth) {
         Map<String, Object> out = new LinkedHashMap<>();
         out.put("class", value.getClass().getName());
-        for (Class<?> type = value.getClass(); type != null && !type.getName().startsWith("java."); type = type.getSuperclass()) {
+        for (Class<?> type = value.getClass();
+                type != null && !type.getName().startsWith("java.");
+                type = type.getSuperclass()) {
             for (Field field : type.getDeclaredFields()) {
-                if (!Modifier.isStatic(field.getModifiers()) && !Modifier.isTransient(field.getModifiers())) {
+                if (!Modifier.isStatic(field.getModifiers())
+                        && !Modifier.isTransient(field.getModifiers())) {
                     try {
                         field.setAccessible(true);
                         out.putIfAbsent(field.getName(), value(field.get(value), depth + 1));

@@ -2,14 +2,16 @@ package com.example.interop.peer;
 
 import com.example.GreetService;
 import com.example.interop.EchoService;
+
+import org.apache.dubbo.config.ProtocolConfig;
+import org.apache.dubbo.config.ServiceConfig;
+import org.apache.dubbo.config.bootstrap.DubboBootstrap;
+
 import java.io.IOException;
 import java.net.ServerSocket;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.dubbo.config.ProtocolConfig;
-import org.apache.dubbo.config.ServiceConfig;
-import org.apache.dubbo.config.bootstrap.DubboBootstrap;
 
 /** Serves the interfaces of the tests until stdin ends or the process is told to stop. */
 final class Provide {

@@ -7,6 +7,7 @@ import com.example.interop.Everything;
 import com.example.interop.Item;
 import com.example.interop.Node;
 import com.example.interop.Point;
+
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.time.Duration;
@@ -31,6 +32,7 @@ import java.util.UUID;
 /** Values of random types and shapes; the same ones for the same seed. */
 final class RandomValues {
     private static final int DEEPEST = 5;
+
     /** Compound values in one value, so that its size has a bound. */
     private static final int MOST = 25;
 
@@ -108,7 +110,8 @@ final class RandomValues {
     }
 
     private BigDecimal decimal() {
-        return new BigDecimal(new BigInteger(1 + random.nextInt(80), random), random.nextInt(20) - 5);
+        return new BigDecimal(
+                new BigInteger(1 + random.nextInt(80), random), random.nextInt(20) - 5);
     }
 
     private String text() {
@@ -127,7 +130,8 @@ final class RandomValues {
     }
 
     private byte[] bytes() {
-        byte[] bytes = new byte[random.nextInt(30) == 0 ? random.nextInt(10000) : random.nextInt(30)];
+        byte[] bytes =
+                new byte[random.nextInt(30) == 0 ? random.nextInt(10000) : random.nextInt(30)];
         random.nextBytes(bytes);
         return bytes;
     }
@@ -141,7 +145,9 @@ final class RandomValues {
             case 2 -> LocalDateTime.of(date, time);
             case 3 -> Instant.ofEpochSecond(number(), random.nextInt(1_000_000_000));
             case 4 -> Duration.ofSeconds(number(), random.nextInt(1_000_000_000));
-            default -> LocalDateTime.of(date, time).atOffset(ZoneOffset.ofTotalSeconds(random.nextInt(1000) * 60 - 30000));
+            default ->
+                    LocalDateTime.of(date, time)
+                            .atOffset(ZoneOffset.ofTotalSeconds(random.nextInt(1000) * 60 - 30000));
         };
     }
 
@@ -161,7 +167,9 @@ final class RandomValues {
         earlier.add(map);
         int kind = random.nextInt(3);
         for (int more = size(); more > 0; more--) {
-            map.put(kind == 0 ? (Object) number() : kind == 1 ? (Object) (long) number() : text(), any(depth + 1));
+            map.put(
+                    kind == 0 ? (Object) number() : kind == 1 ? (Object) (long) number() : text(),
+                    any(depth + 1));
         }
         return map;
     }

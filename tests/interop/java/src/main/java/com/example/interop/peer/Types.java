@@ -4,10 +4,26 @@ import java.util.Map;
 
 /** Classes by the names that a Java source would use. */
 final class Types {
-    private static final Map<String, Class<?>> PRIMITIVES = Map.of(
-            "int", int.class, "long", long.class, "short", short.class, "byte", byte.class,
-            "char", char.class, "float", float.class, "double", double.class,
-            "boolean", boolean.class, "void", void.class);
+    private static final Map<String, Class<?>> PRIMITIVES =
+            Map.of(
+                    "int",
+                    int.class,
+                    "long",
+                    long.class,
+                    "short",
+                    short.class,
+                    "byte",
+                    byte.class,
+                    "char",
+                    char.class,
+                    "float",
+                    float.class,
+                    "double",
+                    double.class,
+                    "boolean",
+                    boolean.class,
+                    "void",
+                    void.class);
 
     private Types() {}
 

@@ -63,8 +63,10 @@ final class Vectors {
 
     /** For each line "HEX [CLASS]" of stdin: what Java sees, and what it would write for that. */
     static void roundtrip() throws IOException {
-        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
-        PrintStream out = new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false);
+        BufferedReader in =
+                new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
+        PrintStream out =
+                new PrintStream(new java.io.FileOutputStream(java.io.FileDescriptor.out), false);
         for (String text = in.readLine(); text != null; text = in.readLine()) {
             Map<String, Object> line = new LinkedHashMap<>();
             try {
@@ -89,7 +91,8 @@ final class Vectors {
 
     /** COUNT random values: octets, and what Java itself reads from them. */
     static void random(long seed, int count) throws IOException {
-        PrintStream out = new PrintStream(new java.io.BufferedOutputStream(System.out, 1 << 16), false);
+        PrintStream out =
+                new PrintStream(new java.io.BufferedOutputStream(System.out, 1 << 16), false);
         RandomValues values = new RandomValues(seed);
         for (int at = 0; at < count; at++) {
             byte[] bytes = Codec.encode(values.next());
