@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubbo.errors import EncodeError, UsageError
@@ -158,7 +159,13 @@ def read_attributes(
     step = ""
     try:
         for attribute, step, table, plain, convert in steps:  # noqa: B007 - read by the handler
-            value = table[data[at]](reader, at + 1, depth)
+            tag = data[at]
+            value: Any
+            if tag < 0x20 and (raw := data[at + 1 : at + 1 + tag]).isascii() and len(raw) == tag:
+                value = raw.decode("ascii")  # short strings, without a call
+                reader.offset = at + 1 + tag
+            else:
+                value = table[tag](reader, at + 1, depth)
             if attribute is not None:
                 if value.__class__ not in plain and convert is not None:
                     value = convert(value, reader)
@@ -175,7 +182,7 @@ class BeanType(JavaType):
     """A dataclass. `prepare` is called once its fields' types can be made."""
 
     cls: Any  # a class; its `__new__` is called like object's
-    __slots__ = ("_generic", "_layout", "_slotted", "_write", "by_name", "cls", "fields")
+    __slots__ = ("_generic", "_layout", "_slotted", "_values", "_write", "by_name", "cls", "fields")
 
     def __init__(self, cls: Any, java_class: JavaClass, *, generic: bool = False) -> None:
         # With arguments of its own, what was read by the class alone is looked at again.
@@ -187,7 +194,8 @@ class BeanType(JavaType):
         self.by_name: dict[str, Field] = {}
         self._slotted = not hasattr(cls, "__dict__") or _has_slots(cls)
         self._layout: Layout | None = None
-        self._write: tuple[tuple[str, Callable[[Writer, Any], None]], ...] = ()
+        self._write: tuple[Callable[[Writer, Any], None], ...] = ()
+        self._values: Callable[[Any], tuple[Any, ...]] = _no_values
 
     def prepare(self, levels: list[list[Field]]) -> None:
         """Take the fields, the class's own first, then each ancestor's."""
@@ -196,7 +204,12 @@ class BeanType(JavaType):
         if len(self.by_name) != len(self.fields):
             raise UsageError(f"{self.cls.__name__}: two fields have the same Java name")
         self._layout = Layout(self.name, tuple(field.name for field in self.fields))
-        self._write = tuple((field.attribute, field.type.write) for field in self.fields)
+        self._write = tuple(field.type.write for field in self.fields)
+        attributes = [field.attribute for field in self.fields]
+        if len(attributes) > 1:
+            self._values = attrgetter(*attributes)
+        elif attributes:
+            self._values = _one_value(attributes[0])
 
     def write(self, writer: Writer, value: Value) -> None:
         """Append an instance, or a subclass's as itself."""
@@ -210,19 +223,19 @@ class BeanType(JavaType):
             raise self.unfit(value)
         if writer.seen(value):
             return
-        writer.enter()
         assert self._layout is not None
         writer.begin_object(self._layout)
-        attribute = ""
         try:
-            for attribute, write in self._write:
-                write(writer, getattr(value, attribute))
+            items = self._values(value)
+        except AttributeError as error:
+            raise EncodeError(f"{self.cls.__name__} is incomplete: {error}") from None
+        index = 0
+        try:
+            for write, item in zip(self._write, items, strict=True):
+                write(writer, item)
+                index += 1
         except EncodeError as error:
-            raise within(attribute, error) from None
-        except AttributeError:
-            if hasattr(value, attribute):
-                raise
-            raise EncodeError("the object has no such attribute", path=attribute) from None
+            raise within(self.fields[index].attribute, error) from None
         writer.depth += 1
 
     def convert(self, value: Value, reader: Reader) -> Value:
@@ -290,6 +303,14 @@ class BeanType(JavaType):
         return _BeanClass(self, names, slotted=self._slotted)
 
 
+def _no_values(_value: Any) -> tuple[Any, ...]:
+    return ()
+
+
+def _one_value(attribute: str) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda value: (getattr(value, attribute),)
+
+
 def _has_slots(cls: type) -> bool:
     return any("__slots__" in one.__dict__ for one in cls.__mro__[:-1])
 
@@ -312,7 +333,7 @@ class _BeanClass:
         made: Any = self._cls.__new__(self._cls)
         reader.refs.append(made)
         attributes: dict[str, Any] = {} if self._slotted else made.__dict__
-        for field in self._missing:
+        for field in self._missing:  # none, as a rule
             attributes[field.attribute] = field.missing()
         read_attributes(reader, at, depth, self._steps, attributes)
         if self._slotted:
@@ -348,6 +369,7 @@ class EnumType(JavaType):
         elif not writer.seen(value):
             writer.begin_object(self._layout)
             writer.put(self._names[value])
+            writer.depth += 1
 
     def convert(self, value: Value, _reader: Reader) -> Value:
         """Take an instance as it is, a record of the class by its fields."""
@@ -432,7 +454,6 @@ class ThrowableType(JavaType):
             raise self.unfit(value)
         if writer.seen(value):
             return
-        writer.enter()
         assert self._layout is not None
         writer.begin_object(self._layout)
         for attribute, name, write in self._write:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
+__all__ = ["DEFAULT_LIMITS", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +46,6 @@ class Limits:
     # Parts of one map key or set element that is a tuple or a frozen dataclass: hashing
     # visits them all, through shared parts too, which is exponential in the depth.
     key_parts: int = 64
+
+
+DEFAULT_LIMITS = Limits()

@@ -584,6 +584,7 @@ def write_form(writer: Writer, form: Form, value: Value) -> None:
     writer.begin_object(form.layout)
     for part in parts:
         writer.write_any(part)
+    writer.depth += 1
 
 
 class FormClass:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from kubbo.java import DateValue, JavaList, JavaMap, LongValue, render
 from kubbo.wire.hessian2.faults import TRUNCATED, Fault
 from kubbo.wire.hessian2.keys import PLAIN_KEYS, KeyGuard
-from kubbo.wire.hessian2.limits import Limits
+from kubbo.wire.hessian2.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from kubbo.model import Value
@@ -64,7 +64,7 @@ class Reader:
         self.data = bytes(data)
         self.size = len(self.data)
         self.registry = registry
-        self.limits = limits or Limits()
+        self.limits = limits or DEFAULT_LIMITS
         self.offset = offset
         self.nodes = self.limits.nodes
         self.field_names = self.limits.field_names
@@ -675,9 +675,13 @@ def _read_object(reader: Reader, at: int, depth: int, number: int) -> Value:
     if number >= len(classes):
         raise Fault(f"an object of class {number} of {len(classes)}", at - 1)
     wire_class = classes[number]
-    reader.offset = at
-    reader.count(wire_class.width)
-    return wire_class.read(reader, at, _deeper(reader, at, depth))
+    reader.nodes -= wire_class.width
+    if reader.nodes < 0:
+        reader.offset = at
+        reader.count(0)  # says so
+    if depth <= 0:
+        _deeper(reader, at, depth)  # says so
+    return wire_class.read(reader, at, depth - 1)
 
 
 def _object_short(number: int) -> Read:

@@ -9,7 +9,6 @@ their items at the speed of C, and rebuilt only when one of them differs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,8 @@ from kubbo.wire.hessian2.scalars import (
 from kubbo.wire.hessian2.writer import within
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
     from kubbo.model import Value
     from kubbo.wire.hessian2.writer import Writer
 
@@ -408,7 +409,6 @@ _ONCE = 16
 
 def write_items(writer: Writer, items: Collection[Any], item: JavaType, java_type: str) -> None:
     """Append a list header and the items; the caller has asked `writer.seen`."""
-    writer.enter()
     writer.begin_list(len(items), java_type)
     index = 0
     write = item.write
@@ -509,7 +509,6 @@ class TupleType(JavaType):
         if self._rest is not None:
             write_items(writer, items, self._rest, "")
             return
-        writer.enter()
         writer.begin_list(len(items), "")
         for index, (item, one) in enumerate(zip(self._items, items, strict=True)):
             try:
@@ -672,7 +671,6 @@ def write_entries(
     writer: Writer, entries: Mapping[Any, Any], key: JavaType, value: JavaType, java_type: str
 ) -> None:
     """Append a map; the caller has asked `writer.seen`."""
-    writer.enter()
     writer.begin_map(java_type)
     for one, item in entries.items():
         try:
@@ -713,7 +711,6 @@ def write_record(writer: Writer, value: Value) -> None:
     """Append an object whose class is known by name only."""
     if writer.seen(value):
         return
-    writer.enter()
     fields = value.fields
     writer.begin_object(writer.layout(value.class_name, tuple(fields)))
     for name, item in fields.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubbo.errors import EncodeError
-from kubbo.wire.hessian2.limits import Limits
+from kubbo.wire.hessian2.limits import DEFAULT_LIMITS, Limits
 from kubbo.wire.hessian2.scalars import encode_int, encode_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Writer:
         self._types: dict[str, int] = {}
         # Number and object by identity; holding the object keeps its id from being reused.
         self._refs: dict[int, tuple[int, Value]] = {}
-        self.depth = (limits or Limits()).depth
+        # Containers that may still be begun within the current one.
+        self.depth = (limits or DEFAULT_LIMITS).depth
 
     def write(self, value: Value, type: JavaType | None = None, path: str = "") -> None:  # noqa: A002 - the word for it
         """Append one value.
@@ -101,7 +102,13 @@ class Writer:
         return False
 
     def begin_list(self, length: int, java_type: str) -> None:
-        """Begin a list of `length` values, untyped when `java_type` is empty."""
+        """Begin a list of `length` values, untyped when `java_type` is empty.
+
+        As with maps and objects, whoever begins one gives `depth` back after its end.
+        """
+        if self.depth <= 0:
+            raise self._too_deep()
+        self.depth -= 1
         if java_type:
             if length < 8:
                 self._parts.append(_TYPED_1[length])
@@ -117,6 +124,9 @@ class Writer:
 
     def begin_map(self, java_type: str) -> None:
         """Begin a map; its keys and values follow, then the byte 5a."""
+        if self.depth <= 0:
+            raise self._too_deep()
+        self.depth -= 1
         if java_type:
             self._parts.append(b"\x4d")
             self._type(java_type)
@@ -133,6 +143,9 @@ class Writer:
 
     def begin_object(self, layout: Layout) -> None:
         """Begin an object, with its class definition when that is new; its fields follow."""
+        if self.depth <= 0:
+            raise self._too_deep()
+        self.depth -= 1
         layouts = self._layouts
         number = layouts.get(layout)
         if number is None:
@@ -148,12 +161,5 @@ class Writer:
             found = self._records[key] = Layout(name, fields)
         return found
 
-    def enter(self) -> None:
-        """Go into a container; `depth` is given back by the caller when it leaves.
-
-        Raises:
-            EncodeError: it would be deeper than the limit.
-        """
-        if self.depth <= 0:
-            raise EncodeError("nested deeper than the limit; raise Limits.depth if it is meant")
-        self.depth -= 1
+    def _too_deep(self) -> EncodeError:
+        return EncodeError("nested deeper than the limit; raise Limits.depth if it is meant")
