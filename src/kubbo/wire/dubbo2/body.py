@@ -24,9 +24,9 @@ from kubbo.wire.hessian2 import (
     Reader,
     TypeRegistry,
     Writer,
-    encode,
 )
 from kubbo.wire.hessian2.exceptions import from_exception, to_exception
+from kubbo.wire.hessian2.scalars import encode_int, encode_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,12 +50,12 @@ MAX_PARAMETERS: Final = 255
 _OWN_ATTACHMENTS: Final = frozenset({"path", "interface", "version", "group", "timeout", "dubbo"})
 """Written by the codec itself: nothing that a user passes may contradict the call."""
 
-_KINDS: Final = tuple(encode(kind) for kind in range(6))
-_TIMEOUT: Final = encode("timeout")
+_KINDS: Final = tuple(encode_int(kind) for kind in range(6))
+_TIMEOUT: Final = encode_text("timeout")
 _NO_TYPES: Final = TypeRegistry()
 _MAP: Final = b"H"
 _END: Final = b"Z"
-_ATTACHED_VERSION: Final = encode("dubbo") + encode(DUBBO_VERSION)
+_ATTACHED_VERSION: Final = _MAP + encode_text("dubbo") + encode_text(DUBBO_VERSION)
 
 
 class _Prepared:
@@ -66,7 +66,7 @@ class _Prepared:
     def __init__(self, service: ServiceKey, signature: Signature, application: str) -> None:
         self.types = tuple(_java_type(parameter) for parameter in signature.parameters)
         self.head = b"".join(
-            encode(text)
+            encode_text(text)
             for text in (
                 DUBBO_VERSION,
                 service.interface,
@@ -83,7 +83,14 @@ class _Prepared:
             pairs["group"] = service.group
         if application:
             pairs["remote.application"] = application
-        self.attachments = b"".join(encode(key) + encode(value) for key, value in pairs.items())
+        # The timeout comes last, so that its value, which differs each time, goes behind this.
+        self.attachments = b"".join(
+            (
+                _MAP,
+                *(encode_text(key) + encode_text(value) for key, value in pairs.items()),
+                _TIMEOUT,
+            )
+        )
 
 
 MEMO_ENTRIES: Final = 1_024
@@ -209,10 +216,8 @@ class Dubbo2Codec:
         writer.write_raw(prepared.head)
         for index, (value, java_type) in enumerate(zip(arguments, prepared.types, strict=True)):
             writer.write(value, java_type, path=f"argument {index + 1}")
-        writer.write_raw(_MAP)
         writer.write_raw(prepared.attachments)
-        writer.write_raw(_TIMEOUT)
-        writer.write_raw(encode(str(max(1, round(timeout * 1000)))))
+        writer.write_raw(encode_text(str(max(1, round(timeout * 1000)))))
         if invocation.attachments:
             _write_pairs(writer, invocation.attachments)
         writer.write_raw(_END)
@@ -312,7 +317,6 @@ class Dubbo2Codec:
 
 
 def _finish(writer: Writer, attachments: Mapping[str, Value]) -> bytes:
-    writer.write_raw(_MAP)
     writer.write_raw(_ATTACHED_VERSION)
     if attachments:
         _write_pairs(writer, attachments)

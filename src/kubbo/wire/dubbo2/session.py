@@ -27,7 +27,8 @@ from typing import Final
 
 from kubbo.errors import Code, DecodeError, EncodeError
 from kubbo.wire.dubbo2 import status as statuses
-from kubbo.wire.hessian2 import Reader, TypeRegistry, encode
+from kubbo.wire.hessian2 import Reader, TypeRegistry
+from kubbo.wire.hessian2.scalars import encode_text
 from kubbo.wire.session import (
     CallEnded,
     CallHead,
@@ -289,7 +290,7 @@ class Dubbo2Session:
         self._oneway.discard(call)
 
     def _write_status(self, call: int, number: int, status: Status) -> None:
-        body = encode(status.message[:MAX_STATUS_CHARS])
+        body = encode_text(status.message[:MAX_STATUS_CHARS])
         self._out.append(_pack(MAGIC, HESSIAN2, number, call, len(body)) + body)
 
     def drain(self, now: float) -> None:
