@@ -13,5 +13,4 @@ async def main() -> None:
         print(await greeter.greet(User(1, "Ann")))
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+asyncio.run(main())

@@ -119,7 +119,7 @@ async def _until_signal(scenes: Coroutine[Any, Any, None]) -> None:
 
 
 def _print_count(tally: Tally, screen: _Screen, output: str, *, complete: bool) -> None:
-    addresses = tally.addresses
+    addresses = sorted(tally.addresses, key=lambda address: (len(address), address))
     if output == "json":
         count = {
             "calls": tally.made,
