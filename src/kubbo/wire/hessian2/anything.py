@@ -20,7 +20,7 @@ from kubbo.java import (
     Record,
 )
 from kubbo.wire.hessian2.kinds import has_dataclass_fields
-from kubbo.wire.hessian2.names import DATE, DOUBLE, LONG
+from kubbo.wire.hessian2.names import BOXED, DATE, DOUBLE, LONG
 from kubbo.wire.hessian2.platform import FORMS, write_form
 from kubbo.wire.hessian2.scalars import encode_binary, encode_double, encode_text
 from kubbo.wire.hessian2.types import (
@@ -91,7 +91,12 @@ def _item_of(java_type: str) -> JavaType:
     return _WIRE_ARRAYS.get(java_type, OBJECT)
 
 
-_WIRE_ARRAYS: dict[str, JavaType] = {"[long": LONG, "[double": DOUBLE}
+_WIRE_ARRAYS: dict[str, JavaType] = {
+    "[long": LONG,
+    "[double": DOUBLE,
+    "[java.lang.Long": BOXED["long"],
+    "[java.lang.Double": BOXED["double"],
+}
 
 
 def _write_set(writer: Writer, value: Any) -> None:

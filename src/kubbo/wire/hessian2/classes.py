@@ -326,7 +326,7 @@ class _BeanClass:
         self._slotted = slotted
         self._steps = read_steps(bean.by_name, names)
         self._missing = tuple(one for one in bean.fields if one.name not in names)
-        self.width = 1 + len(names)
+        self.width = 1 + len(names) + len(self._missing)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An instance, its attributes set from the wire."""

@@ -43,7 +43,7 @@ class KeyGuard:
         Raises:
             Fault: too many keys share its hash, or hashing it would visit too much.
         """
-        if isinstance(key, Key):
+        if key.__class__ is str or isinstance(key, Key):
             return key
         if isinstance(key, COMPOUND) or is_dataclass(key):
             self._measure(key)

@@ -59,6 +59,7 @@ LONG = WholeType("long", "J", 64, "declare it as kubbo.java.BigInteger")
 SHORT = WholeType("short", "S", 16, "declare it as int")
 BYTE = WholeType("byte", "B", 8, "declare it as int")
 FLOAT = FloatingType("float", "F")
+_FLOAT_IN_ARRAY = FloatingType("float", "F", in_array=True)
 DOUBLE = FloatingType("double", "D")
 BOOLEAN = BooleanType()
 CHAR = CharType()
@@ -250,6 +251,8 @@ def _dimensions(kind: JavaType, dimensions: int) -> JavaType:
 
 def array_of(item: JavaType) -> ListType:
     """An array of a type other than byte and char."""
+    if item is FLOAT:
+        item = _FLOAT_IN_ARRAY
     return ListType(
         f"{item.name}[]",
         item,

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kubbo.model import Value
-    from kubbo.wire.hessian2.limits import Limits
     from kubbo.wire.hessian2.reader import Reader
 
 __all__ = ["FORMS", "Form", "FormClass", "FormType", "write_form"]
@@ -60,11 +59,12 @@ class Parts:
     `exact`: refuse what Python cannot hold, rather than cut it.
     """
 
-    __slots__ = ("exact", "fields", "limits")
+    __slots__ = ("_reader", "exact", "fields", "limits")
 
-    def __init__(self, fields: Mapping[str, Any], limits: Limits, *, exact: bool) -> None:
+    def __init__(self, fields: Mapping[str, Any], reader: Reader, *, exact: bool) -> None:
         self.fields = fields
-        self.limits = limits
+        self.limits = reader.limits
+        self._reader = reader
         self.exact = exact
 
     def whole(self, name: str) -> int:
@@ -82,10 +82,14 @@ class Parts:
         return value
 
     def numbers(self, name: str) -> list[Any]:
-        """An array, whose items are still anything."""
+        """An array, whose items are still anything.
+
+        They count once more: a peer may refer to one array from thousands of objects.
+        """
         value: Any = self.fields.get(name)
         if not isinstance(value, LIST):
             raise UnfitError(f"{name} is no array")
+        self._reader.count(len(value))
         return list(value)
 
     def microseconds(self, name: str) -> int:
@@ -102,7 +106,7 @@ class Parts:
         """A field that is itself a form; where it stayed a record it may be cut now."""
         value = self.fields.get(name)
         if isinstance(value, Record) and not self.exact and value.class_name == form.layout.name:
-            value = form.make(Parts(value.fields, self.limits, exact=False))
+            value = form.make(Parts(value.fields, self._reader, exact=False))
         if not isinstance(value, form.cls):
             raise UnfitError(f"{name} is no {form.name}")
         return value
@@ -559,7 +563,7 @@ class FormType(JavaType):
                 return value
         if isinstance(value, Record) and value.class_name == form.layout.name:
             try:
-                return form.make(Parts(value.fields, reader.limits, exact=False))
+                return form.make(Parts(value.fields, reader, exact=False))
             except REFUSALS as error:
                 raise Fault(f"{form.name}: {error}") from None
         if form.cls is Decimal and isinstance(value, int):
@@ -605,7 +609,7 @@ class FormClass:
         reader.refs.append(record)
         read_fields(reader, at, depth, self._fields, fields)
         try:
-            value = self._form.make(Parts(fields, reader.limits, exact=True))
+            value = self._form.make(Parts(fields, reader, exact=True))
         except REFUSALS:
             return record
         reader.refs[number] = value

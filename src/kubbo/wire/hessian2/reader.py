@@ -296,21 +296,21 @@ def _end_of_units(reader: Reader, at: int, units: int) -> int:
     """Where a string of so many UTF-16 units ends. A unit is one to three bytes."""
     data = reader.data
     end = at
-    while units:
-        piece = data[end : end + units]
-        if len(piece) < units:
+    left = units
+    while left:
+        piece = data[end : end + left]
+        if len(piece) < left:
             raise Fault("the message ends within a string", reader.size)
-        end += units
-        if end - at > 3 * reader.size:  # pragma: no cover - cannot happen, and must not hang
-            raise Fault("a string of continuation bytes", at)
-        units -= len(piece.translate(None, _CONTINUATIONS))
-    # The last unit may go on behind its first byte.
+        end += left
+        left -= len(piece.translate(None, _CONTINUATIONS))
+        if end - at > 3 * units:
+            raise Fault("a string is not UTF-8 (too many continuation bytes)", at)
+    # The last unit begins at its first byte and may go on behind `end`.
     last = end - 1
-    while last > at and 0x80 <= data[last] < 0xC0 and end - last < 3:
+    while last > at and 0x80 <= data[last] < 0xC0:
         last -= 1
-    if end > at:
-        first = data[last]
-        end = max(end, last + (1 if first < 0x80 else 2 if first < 0xE0 else 3))
+    first = data[last]
+    end = max(end, last + (1 if first < 0x80 else 2 if first < 0xE0 else 3))
     if end > reader.size:
         raise Fault("the message ends within a string", reader.size)
     return end
@@ -675,9 +675,9 @@ def _read_object(reader: Reader, at: int, depth: int, number: int) -> Value:
     if number >= len(classes):
         raise Fault(f"an object of class {number} of {len(classes)}", at - 1)
     wire_class = classes[number]
+    reader.offset = at
     reader.nodes -= wire_class.width
     if reader.nodes < 0:
-        reader.offset = at
         reader.count(0)  # says so
     if depth <= 0:
         _deeper(reader, at, depth)  # says so

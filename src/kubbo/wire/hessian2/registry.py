@@ -245,6 +245,8 @@ class TypeRegistry:
             )
         made = self._prepare(cls, java_class, cls, {})
         self._by_name[java_class.name] = made
+        self._named.clear()  # names that were parsed as unknown
+        self._described.clear()
         for base in cls.__mro__[1:]:
             if java_class_of(base) is not None:
                 self.type_of(base)

@@ -103,6 +103,16 @@ def shortest_float(value: float) -> float:
     return float(f"{_unpack_float(packed)[0]:.9g}")
 
 
+def widened_float(value: float) -> float:
+    """The value rounded to a 32-bit float.
+
+    Raises:
+        OverflowError: the value is finite and beyond the range of a float.
+    """
+    widened: float = _unpack_float(_pack_float(value))[0]
+    return widened
+
+
 def encode_text(text: str) -> bytes:
     """A Java string, in chunks if it must be."""
     if text.isascii():

@@ -41,6 +41,7 @@ from kubbo.wire.hessian2.scalars import (
     encode_long,
     encode_text,
     shortest_float,
+    widened_float,
 )
 from kubbo.wire.hessian2.writer import within
 
@@ -162,13 +163,18 @@ class WholeType(JavaType):
 
 
 class FloatingType(JavaType):
-    """float and double."""
+    """float and double.
 
-    __slots__ = ("_single",)
+    Java widens a float by its shortest decimal (0.1f is 0.1), but one in a `float[]` as it
+    is (0.10000000149011612); `in_array` is that one.
+    """
 
-    def __init__(self, name: str, descriptor: str) -> None:
+    __slots__ = ("_in_array", "_single")
+
+    def __init__(self, name: str, descriptor: str, *, in_array: bool = False) -> None:
         super().__init__(name, descriptor, zero=0.0, plain=frozenset({float}), table=READ_NUMBERS)
         self._single = name == "float"
+        self._in_array = in_array
 
     def write(self, writer: Writer, value: Value) -> None:
         if value.__class__ is not float:
@@ -180,7 +186,7 @@ class FloatingType(JavaType):
                 raise self.unfit(value) from None
         if self._single:
             try:
-                value = shortest_float(value)
+                value = widened_float(value) if self._in_array else shortest_float(value)
             except OverflowError:
                 raise self.unfit(value, "declare it as kubbo.java.Double") from None
         writer.put(encode_double(value))
@@ -577,8 +583,12 @@ class SetType(JavaType):
             if not isinstance(value, LISTED):
                 raise self.unfit(value)
             value = list(value)
-        if not writer.seen(value):
-            write_items(writer, value, self.item, java_type)
+        if writer.seen(value):
+            return
+        items: Any = value
+        if Key in set(map(type, items)):
+            items = [one.value if one.__class__ is Key else one for one in items]
+        write_items(writer, items, self.item, java_type)
 
     def convert(self, value: Value, reader: Reader) -> Value:
         if value is None or isinstance(value, SETS):
