@@ -85,6 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    forget_failure(item.session)
     if next(item.iter_markers("skip"), None):
         return
     if (reason := needs_root(item)) and not inside_namespace():
@@ -149,11 +150,17 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     unheard = item.stash.get(UNHEARD, None)
     if unheard is None:
         return  # not an async test
+    unheard += complaints_of_the_dying()
+    if unheard:
+        pytest.fail("left behind by the test:\n  " + "\n  ".join(unheard), pytrace=False)
+
+
+def complaints_of_the_dying() -> list[str]:
+    """Collect all garbage; what finalizers raise: a ResourceWarning is an error here."""
+    complaints: list[str] = []
 
     def hear(unraisable: Any) -> None:
-        unheard.append(repr(unraisable.exc_value))
-        # An exception kept here would keep its frames, and with them more that is to be collected.
-        unraisable.exc_value = None
+        complaints.append(repr(unraisable.exc_value))
 
     before = sys.unraisablehook
     sys.unraisablehook = hear
@@ -161,8 +168,28 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
         gc.collect()
     finally:
         sys.unraisablehook = before
-    if unheard:
-        pytest.fail("left behind by the test:\n  " + "\n  ".join(unheard), pytrace=False)
+    return complaints
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
+    report = yield
+    if report.failed:
+        item.session.stash[FAILED] = True
+    return report
+
+
+def forget_failure(session: pytest.Session) -> None:
+    """The traceback of a failed test keeps all that it had open; the next test isn't to blame."""
+    if session.stash.get(FAILED, False):
+        session.stash[FAILED] = False
+        for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+            if hasattr(sys, name):
+                delattr(sys, name)
+        complaints_of_the_dying()
 
 
 # --- golden bytes ----------------------------------------------------------------------------

@@ -79,6 +79,16 @@ async def test_leaks_exception():
     await asyncio.sleep(0)
 
 
+async def test_leaks_and_fails():
+    keep = [socket.socket()]
+    keep.append(keep)
+    raise ValueError("pytest keeps this, and with it the frame and its open socket")
+
+
+async def test_clean_after_failure():
+    pass
+
+
 async def test_leaks_coroutine():
     accept(None, None)
 
@@ -133,10 +143,12 @@ def test_what_is_left_behind_fails_the_test(tmp_path: Path) -> None:
     """
     clean, faults, output = run(tmp_path)
     leaks = {"task", "transport", "server", "socket", "exception", "coroutine"}
-    assert clean == {"test_clean_fixture", "test_clean_property", "test_clean_task"} | {
-        "test_clean_sync"
+    assert clean == {
+        *("test_clean_fixture", "test_clean_property", "test_clean_task"),
+        *("test_clean_sync", "test_clean_after_failure"),
     }, output
     assert faults == {f"test_leaks_{leak}" for leak in leaks} | {
+        "test_leaks_and_fails",
         "test_root_by_mark",
         "test_root_by_fixture",
     }, output
