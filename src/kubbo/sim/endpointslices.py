@@ -23,7 +23,17 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import msgspec
 
-from kubbo.sim.apiserver.objects import Json, Object, at, clone, key_of, mapping, objects, text
+from kubbo.sim.apiserver.objects import (
+    ApiError,
+    Json,
+    Object,
+    at,
+    clone,
+    key_of,
+    mapping,
+    objects,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,8 +91,13 @@ class EndpointSliceController:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            try:
                 await task
+            except asyncio.CancelledError:
+                pass  # ours: nobody else knows the task
+            except ApiError:
+                if error is None:  # else the reader of that one has more to go by
+                    raise
 
     def resync(self) -> None:
         """Look at every Service again, as after the store was restored from a backup."""

@@ -396,7 +396,6 @@ class ApiServer:
             options.selector,
             since=since,
             bookmarks=options.bookmarks,
-            end_mark=bool(options.initial_events),
         )
         self._watches.add(watch)
         try:

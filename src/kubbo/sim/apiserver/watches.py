@@ -31,7 +31,7 @@ class Watch:
     """The events of one resource for one watcher.
 
     `since` is the version to go on from; None begins with an ADDED event for each object
-    there is, and `end_mark` then adds the bookmark that says where these end.
+    there is, and for a watcher that wants bookmarks the one that says where these end.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class Watch:
         *,
         since: int | None,
         bookmarks: bool,
-        end_mark: bool = False,
     ) -> None:
         self._store = store
         self._resource = resource
@@ -57,7 +56,7 @@ class Watch:
         if since is None:
             for item in store.list(resource.plural, namespace, selector=selector):
                 self._push("ADDED", item)
-            if end_mark and bookmarks:
+            if bookmarks:
                 self._push("BOOKMARK", self._bookmark({INITIAL_EVENTS_END: "true"}))
         else:
             try:
