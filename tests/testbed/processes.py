@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_given: set[int] = set()  # ports that free_port has handed out: their users may bind later
+
 
 class BedError(Exception):
     """The test bed itself failed: not built, a part that died, an API call refused."""
@@ -45,12 +47,15 @@ def free_port() -> int:
     """
     for _ in range(1000):
         port = random.randrange(21_000, 32_000)
+        if port in _given:
+            continue
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
                 tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise BedError("no free port on 127.0.0.1")
 
