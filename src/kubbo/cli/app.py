@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
 import traceback
@@ -34,9 +33,8 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in _COMMANDS:
-            return None
+            return super().get_command(ctx, cmd_name)
         module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -72,6 +70,8 @@ def _end(error: BaseException) -> Exit:
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
     del param
     if value and not ctx.resilient_parsing:
+        import importlib.metadata  # noqa: PLC0415 - 20 ms that only this needs
+
         click.echo(f"kubbo {importlib.metadata.version('kubbo')} (codec: pure)")
         ctx.exit()
 

@@ -7,7 +7,6 @@ guess which is wrong is refused by the provider and never runs another overload 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["infer_type", "parse_attachments", "parse_json", "parse_types"]
 
 _SHOWN: Final = 60
-
-_COMMA: Final = re.compile(r",(?![^<]*>)")
-"""Between types: not the one in `Map<String, User>`."""
 
 
 def parse_json(text: str, number: int) -> Any:
@@ -74,13 +70,26 @@ def parse_types(text: str) -> tuple[str, ...]:
     """
     if not text.strip():
         return ()
-    names = tuple(name.strip() for name in _COMMA.split(text))
+    names = tuple(name.strip() for name in _split(text))
     if not all(names):
         raise UsageError(
             f"--types {text!r} has nothing on one side of a comma; "
             "write it like java.lang.String,int[]"
         )
     return names
+
+
+def _split(text: str) -> list[str]:
+    """Cut at commas, but not at those inside of `Map<String, User>`."""
+    parts: list[str] = [""]
+    depth = 0
+    for character in text:
+        if character == "," and depth == 0:
+            parts.append("")
+            continue
+        depth += {"<": 1, ">": -1}.get(character, 0)
+        parts[-1] += character
+    return parts
 
 
 def parse_attachments(pairs: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from kubbo.cli.arguments import infer_type, parse_attachments, parse_json, parse
 from kubbo.cli.options import cluster_options, naming_context, output_option
 from kubbo.cli.outcome import printable
 from kubbo.cli.output import render_json, write_line
-from kubbo.errors import Code, EncodeError, RpcError, UsageError
+from kubbo.errors import Code, EncodeError, RemoteException, RpcError, UsageError
 from kubbo.model import ServiceKey
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds. More than a program's 1 s: a person's call begins by finding the providers."""
+
+_MISUNDERSTOOD = (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED, Code.UNKNOWN)
+"""What a status says when no such method was found: Java's 40 and 70, Kubbo's 60."""
 
 
 @click.command(
@@ -115,15 +118,18 @@ def _types(values: Sequence[Any], given: str | None) -> tuple[str, ...]:
 
 def _argument(value: Any, type_name: str, number: int) -> Value:
     """The value of one argument, as the Java type wants it: `"1.50"` is a BigDecimal there."""
-    from kubbo.wire.hessian2 import TypeRegistry  # noqa: PLC0415 - when a command runs
+    from kubbo.wire.hessian2 import TypeRegistry, encode  # noqa: PLC0415 - when a command runs
     from kubbo.wire.hessian2.jsonform import from_json  # noqa: PLC0415
 
     registry = TypeRegistry()
+    declared = registry.parse(type_name)
     try:
-        return from_json(value, registry.parse(type_name), registry)
+        built = from_json(value, declared, registry)
+        encode(built, registry, declared)  # what does not fit is told before anybody is dialled
     except EncodeError as error:
         where = f"argument {number}" + (f", {error.path}" if error.path else "")
         raise EncodeError(error.message, path=where) from None
+    return built
 
 
 async def _call(
@@ -157,7 +163,7 @@ async def _call(
                 method, types=types, args=arguments, attachments=attachments
             )
         except RpcError as error:
-            if error.code in (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED):
+            if error.code in _MISUNDERSTOOD and not isinstance(error, RemoteException):
                 error.add_note(
                     f"{method}({', '.join(types)}) of {key} was asked for; if it is declared with "
                     "other parameter types, give those with --types, as Java writes them"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubbo.cli.options import cluster_options, naming_context, output_option
-from kubbo.cli.outcome import Exit, paragraph
-from kubbo.cli.output import render_json, table, write_line
+from kubbo.cli.outcome import Exit, paragraph, printable
+from kubbo.cli.output import render_json, write_line
 from kubbo.model import ServiceKey
 from kubbo.naming.mapped import map_in_context
 from kubbo.naming.mapping import MappingError
@@ -61,9 +61,11 @@ def map_key(
         reason = "" if error is None else _first_line(error)
         write_line(render_json(_as_json(key, reached, steps, reason)))
     else:
-        rows = [(each.source, each.tried, each.found, each.outcome.value) for each in steps]
         write_line(f"{key}: {reached or 'no target'}")
-        write_line(table(("SOURCE", "TRIED", "FOUND", "OUTCOME"), rows))
+        for each in steps:
+            found_text = f": {each.found}" if each.found else ""
+            line = f"  {each.outcome.value:<13}  {each.source:<13}  {each.tried}{found_text}"
+            write_line(printable(line))
         if error is not None:
             click.echo(f"kubbo: {_first_line(error)}", err=True)
     if error is not None:
