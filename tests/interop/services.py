@@ -13,11 +13,11 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Decimal  # noqa: TC003 - the hints are read at run time
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Generic, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID  # noqa: TC003 - the hints are read at run time
 
 from kubbo import current_call
 from kubbo.java import (
@@ -189,7 +189,7 @@ class DayOfWeek(Enum):
 
 
 @pojo("com.example.interop.BizException")
-class BizException(Exception):
+class BizException(Exception):  # noqa: N818 - Java's name
     """Java's class has a field beside its message."""
 
     code: int

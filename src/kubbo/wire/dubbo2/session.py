@@ -261,7 +261,8 @@ class Dubbo2Session:
             return
         size = len(payload)
         if size > self._max_payload:
-            self._forget(call)
+            if not self._provider:  # a provider still owes its caller a status
+                self._forget(call)
             raise EncodeError(
                 f"a message of {size} bytes exceeds the limit of {self._max_payload}; "
                 "send less, or raise max_payload_bytes here and `payload` at the peer"
