@@ -915,7 +915,7 @@ async def _eventually(view: Callable[[], Awaitable[Any]], wanted: Any) -> Any:
     found = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
-            while (found := await view()) != wanted:
+            while (found := await view()) != wanted:  # noqa: ASYNC110 - the server sends no event for it
                 await asyncio.sleep(0.05)
     return found
 

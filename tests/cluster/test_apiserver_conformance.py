@@ -66,8 +66,8 @@ def administrator(plane: ControlPlane) -> ssl.SSLContext:
 async def settled(api: Api) -> None:
     """Wait for what the controllers put into a new namespace, so that it is in no observation."""
     async with asyncio.timeout(30):
-        while (await api.get("configmaps", CONFIG_MAP)).status != 200:
-            await asyncio.sleep(0.05)  # no event to wait for: this server is not ours
+        while (await api.get("configmaps", CONFIG_MAP)).status != 200:  # noqa: ASYNC110 - not ours to hook into
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 import msgspec
 
 from kubbo.sim.apiserver.objects import (
-    ApiError,
     Json,
     Object,
     at,
@@ -91,13 +90,9 @@ class EndpointSliceController:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            try:
-                await task
-            except asyncio.CancelledError:
-                pass  # ours: nobody else knows the task
-            except ApiError:
-                if error is None:  # else the reader of that one has more to go by
-                    raise
+            await asyncio.wait((task,))
+            if error is None and not task.cancelled():
+                task.result()
 
     def resync(self) -> None:
         """Look at every Service again, as after the store was restored from a backup."""
@@ -118,8 +113,7 @@ class EndpointSliceController:
             await asyncio.wait((idle, task), return_when=asyncio.FIRST_COMPLETED)
         finally:
             idle.cancel()
-            with suppress(asyncio.CancelledError):
-                await idle
+            await asyncio.wait((idle,))
         if task.done():
             task.result()
 
