@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import os
 import re
@@ -474,8 +473,8 @@ class _Entry:
         """A field with base64 of PEM."""
         text = self.text(name)
         try:
-            return base64.b64decode(text, validate=False).decode("ascii") if text else ""
-        except (binascii.Error, UnicodeDecodeError):
+            return base64.b64decode("".join(text.split()), validate=True).decode("ascii")
+        except ValueError:
             raise ConfigError(f"{name} in {self.file} is no base64 of a PEM text") from None
 
 
