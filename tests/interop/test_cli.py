@@ -188,7 +188,7 @@ async def test_an_exception_of_the_provider_ends_with_1(target):
         (["sayHello", '"Ann"'], 0),
         (["fail", '"no luck"'], 1),
         (["sayHello", "Ann"], 2),
-        (["sayHello", '"Ann"', "--kubeconfig", "/nowhere"], 2),
+        (["sayHello", '"Ann"', "--nonsense"], 2),
         (["forever", "--timeout", "0.2"], 4),
     ],
     ids=lambda each: str(each) if isinstance(each, int) else each[0],
@@ -468,6 +468,54 @@ async def test_a_closed_pipe_is_quiet(cluster, kubeconfig):
     os.close(reading)
     _, err = await process.communicate()
     assert (process.returncode, err) == (141, b"")
+
+
+async def test_a_full_disk_is_told():
+    """What cannot be written is no success, and no bug of ours."""
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m kubbo endpoints static:///127.0.0.1:1 >/dev/full",
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert err == b"kubbo: cannot write to stdout: No space left on device\n"
+
+
+# --- map, against an API server ----------------------------------------------------------------
+
+
+def providing(name, keys):
+    """A Service that says which service keys it provides."""
+    made = service_object(name)
+    made["metadata"]["labels"] = {"kubbo.dev/provider": "true"}
+    made["metadata"]["annotations"] = {"kubbo.dev/services": keys}
+    return made
+
+
+async def test_a_key_is_mapped_by_what_the_cluster_says(cluster, kubeconfig):
+    """The annotation wins over the rule; a key of nobody ends with 3, with every step shown."""
+    cluster.store.create(providing("greeter", f"{KEY}@dubbo"))
+    found = await run("map", KEY, "-o", "json", "--kubeconfig", kubeconfig)
+    answer = json.loads(found.out)
+    assert (found.code, found.err) == (0, "")
+    assert answer["target"] == "kubernetes:///greeter.shop:dubbo"
+    assert answer["steps"][-1]["source"] == "attribute"
+    lost = await run("map", "com.example.Lost", "-o", "json", "--kubeconfig", kubeconfig)
+    answer = json.loads(lost.out)
+    assert (lost.code, lost.err, answer["target"]) == (3, "", None)
+    assert "create the Service 'lost'" in answer["reason"]
+    assert answer["steps"][-1]["source"] == "rule"
+
+
+async def test_a_contradiction_in_the_cluster_ends_with_2(cluster, kubeconfig):
+    """Two Services that claim one key are named."""
+    cluster.store.create(providing("one", KEY))
+    cluster.store.create(providing("two", KEY))
+    ended = await run("map", KEY, "--kubeconfig", kubeconfig)
+    assert ended.code == 2
+    assert ended.out.startswith(f"{KEY}: no target\n")
+    assert "one and two" in ended.err
+    assert ended.err.count("\n") == 1
 
 
 # --- serve -------------------------------------------------------------------------------------

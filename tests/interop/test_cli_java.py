@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kubbo.cli.app import kubbo
+from kubbo.sim.apiserver import ApiServer, Store
 
 GREETER = "com.example.GreetService:1.0.0"
 ECHO = "com.example.interop.EchoService"
@@ -28,6 +29,37 @@ async def test_the_call_of_the_readme(java_provider):
     """An object goes out as JSON with a class; Java's answer comes back as JSON."""
     user = '{"class":"com.example.User","id":1,"name":"Ann"}'
     ended = await call(java_provider, GREETER, "greet", user)
+    assert ended.stderr == ""
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout) == f"Hello Ann (1) from java {java_provider.address}"
+
+
+async def test_the_call_of_the_readme_through_the_cluster(java_provider, tmp_path):
+    """The provider is found in an EndpointSlice, by the named port, and Java answers."""
+    published = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "greeter-1",
+            "namespace": "shop",
+            "labels": {"kubernetes.io/service-name": "greeter"},
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "dubbo", "port": java_provider.port, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [java_provider.host], "conditions": {"ready": True}}],
+    }
+    async with ApiServer(Store(loopback=True)) as cluster:
+        cluster.store.create(published)
+        arguments = (
+            "call",
+            "kubernetes:///greeter.shop:dubbo",
+            GREETER,
+            "greet",
+            '{"class":"com.example.User","id":1,"name":"Ann"}',
+            *TIMEOUT,
+        )
+        environment = {"KUBECONFIG": str(cluster.kubeconfig(tmp_path / "config"))}
+        ended = await asyncio.to_thread(CliRunner().invoke, kubbo, arguments, env=environment)
     assert ended.stderr == ""
     assert ended.exit_code == 0
     assert json.loads(ended.stdout) == f"Hello Ann (1) from java {java_provider.address}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 import traceback
 from typing import Any, Final
 
@@ -56,10 +54,7 @@ class _LazyGroup(click.Group):
 def _end(error: BaseException) -> Exit:
     """Say what happened, and the exit code for it."""
     code = exit_code(error)
-    if code is Exit.BROKEN_PIPE:
-        # What is still buffered would fail again, loudly, when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    elif isinstance(error, KubboError):
+    if isinstance(error, KubboError):
         click.echo(f"kubbo: {paragraph(error)}", err=True)
     elif code is Exit.BUG:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)

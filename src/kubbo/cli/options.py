@@ -31,7 +31,6 @@ def cluster_options(command: F) -> F:
         ),
         click.option(
             "--kubeconfig",
-            type=click.Path(exists=True, dir_okay=False),
             metavar="FILE",
             help="Instead of $KUBECONFIG, the pod's service account or ~/.kube/config.",
         ),

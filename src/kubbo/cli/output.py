@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kubbo.cli.outcome import printable
+from kubbo.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +36,27 @@ def render_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def write_line(text: str) -> None:
-    """Print a line, now: who reads a pipe wants each view when it is published."""
-    click.echo(text)
+    """Print a line, now: who reads a pipe wants each view when it is published.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+        UsageError: stdout takes nothing, as on a full disk.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        _forget_stdout()
+        raise
+    except OSError as error:
+        _forget_stdout()
+        raise UsageError(f"cannot write to stdout: {error.strerror or error}") from None
+
+
+def _forget_stdout() -> None:
+    """Let what is still buffered go nowhere: it would fail again, loudly, at the very end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

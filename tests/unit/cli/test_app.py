@@ -54,7 +54,7 @@ def test_version_names_the_codec():
         ["call", STATIC, "com.example.A"],
         ["endpoints", STATIC, "-o", "yaml"],
         ["endpoints", STATIC, "--timeout", "0"],
-        ["endpoints", STATIC, "--kubeconfig", "/nowhere/config"],
+        ["call", "kubernetes:///a", "com.example.A", "m", "--kubeconfig", "/nowhere/config"],
         ["endpoints", "greeter.shop"],
         ["endpoints", "static:///a b:1"],
         ["call", "greeter", "com.example.A", "m"],
