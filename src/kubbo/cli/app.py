@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import traceback
 from typing import Any, Final
@@ -54,12 +55,17 @@ class _LazyGroup(click.Group):
 def _end(error: BaseException) -> Exit:
     """Say what happened, and the exit code for it."""
     code = exit_code(error)
+    with contextlib.suppress(OSError):  # nobody listens: the exit code has to do
+        _tell(error, code)
+    return code
+
+
+def _tell(error: BaseException, code: Exit) -> None:
     if isinstance(error, KubboError):
         click.echo(f"kubbo: {paragraph(error)}", err=True)
     elif code is Exit.BUG:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         click.echo("kubbo: this is a bug of Kubbo; please report it with the lines above", err=True)
-    return code
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
