@@ -7,13 +7,16 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 import kubbo
 from kubbo.demo.greeter.interface import GreetService, User
-from kubbo.demo.node import Node, service_object
+from kubbo.demo.node import Node, NodeError, service_object
 from kubbo.sim.apiserver import ApiServer, Store
 from kubbo.sim.endpointslices import EndpointSliceController
 
@@ -175,6 +178,24 @@ async def test_a_service_without_providers_is_explained(tmp_path: Path):
     assert "Service 'greeter' in namespace 'shop' does not exist" in stderr
     assert "Traceback" not in stderr
     assert "Calls made" not in stdout
+
+
+async def test_a_provider_that_cannot_start_is_reported_with_its_own_words(tmp_path: Path):
+    """Its address is taken: no waiting until a timeout, and its error is in ours."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        addresses = iter([taken.getsockname()])
+        async with Node(Store(loopback=True), tmp_path, addresses=addresses) as node:
+            with pytest.raises(NodeError, match=r"greeter-v1-1 ended with code 1.*address already"):
+                await node.start("v1")
+
+
+async def test_two_demos_at_once_share_no_address(tmp_path: Path):
+    """The second one finds the port of the first taken, even before anybody listens on it."""
+    store = Store(loopback=True)
+    async with Node(store, tmp_path) as one, Node(store, tmp_path) as other:
+        first, second = await asyncio.gather(one.start("v1"), other.start("v2"))
+        assert first.port != second.port
 
 
 class Moody(GreetService):

@@ -72,13 +72,17 @@ def service_object() -> Object:
 class Node:
     """Runs pods; `async with` ends those that are left, at once.
 
-    `logs` is the directory that gets the standard error of each process.
+    `logs` is the directory that gets the standard error of each process; `addresses` are
+    those that pods get, free ones on loopback without it.
     """
 
-    def __init__(self, store: Store, logs: Path) -> None:
+    def __init__(
+        self, store: Store, logs: Path, *, addresses: Iterator[tuple[str, int]] | None = None
+    ) -> None:
         self._store = store
         self._logs = logs
-        self._addresses = _addresses()
+        self._reserved = contextlib.ExitStack()
+        self._addresses = _addresses(self._reserved) if addresses is None else addresses
         self._numbers: dict[str, Iterator[int]] = {}
         self._processes: list[asyncio.subprocess.Process] = []
 
@@ -94,6 +98,7 @@ class Node:
             await process.wait()
             assert process.stdin is not None
             process.stdin.close()
+        self._reserved.close()
 
     async def start(self, version: str) -> Pod:
         """Start a pod of a version; returns when it is Ready.
@@ -158,8 +163,9 @@ class Node:
             why = f"ended with code {pod.process.returncode}"
         except TimeoutError:
             why = f"accepts no connection on {pod.host}:{pod.port} after {_START:g} s"
-        words = (self._logs / pod.name).read_text(errors="replace").strip()[-2000:]
-        raise NodeError(f"the provider {pod.name} {why}; it said: {words or 'nothing'}")
+        words = (self._logs / pod.name).read_text(errors="replace").split("\n")
+        last = next((line for line in reversed(words) if line.strip()), "none")
+        raise NodeError(f"the provider {pod.name} {why}; its last words: {last[:1000]}")
 
     def _set_status(self, pod: Pod, phase: str, *, ready: bool) -> None:
         status: Object = {
@@ -196,10 +202,22 @@ def _pod_object(name: str, version: str, port: int) -> Object:
     }
 
 
-def _addresses() -> Iterator[tuple[str, int]]:
-    """Addresses for pods, each used once: an old pod's must never be a new one's by chance."""
+def _addresses(reserved: contextlib.ExitStack) -> Iterator[tuple[str, int]]:
+    """Addresses for pods, each used once: an old pod's must never be a new one's by chance.
+
+    The port that pods share is reserved on 127.0.0.1 until the stack is closed, so that two
+    demos which begin at the same moment do not choose the same one.
+    """
     hosts = [f"127.0.0.{last}" for last in range(2, 2 + _PODS)]
-    for port in (DUBBO_PORT, _free_port()):
+    for port in (DUBBO_PORT, 0):
+        reservation = socket.socket()
+        try:
+            reservation.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        reserved.callback(reservation.close)
+        port = int(reservation.getsockname()[1])  # noqa: PLW2901 - 0 has become a number
         if all(_is_free(host, port) for host in hosts):
             yield from ((host, port) for host in hosts)
     while True:
@@ -219,5 +237,4 @@ def _is_free(host: str, port: int) -> bool:
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import kubbo
 from kubbo.demo.load import Load, Provider, Tally
-from kubbo.demo.node import NAMESPACE, SERVICE, Node, service_object
+from kubbo.demo.node import NAMESPACE, SERVICE, Node, NodeError, service_object
 from kubbo.demo.pod import PROPAGATION
 from kubbo.sim.apiserver import ApiServer, Store
 from kubbo.sim.endpointslices import EndpointSliceController
@@ -54,6 +54,19 @@ async def play(audience: Audience, tally: Tally, *, rate: float) -> None:
     Raises:
         NodeError: a provider could not be started.
     """
+    try:
+        await _play(audience, tally, rate)
+    except BaseExceptionGroup as group:
+        # Of a group that failed, one reason is enough for a person.
+        failed: BaseException | None = group.subgroup(NodeError)
+        if failed is None:
+            raise
+        while isinstance(failed, BaseExceptionGroup):
+            failed = failed.exceptions[0]
+        raise failed from None
+
+
+async def _play(audience: Audience, tally: Tally, rate: float) -> None:
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubbo-demo-")))
