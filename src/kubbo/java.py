@@ -214,8 +214,8 @@ class JavaDatetime(datetime):
     what a peer sent; `value.astimezone(ZoneInfo(value.zone))` does it when you trust it).
     """
 
-    java_type: str
-    zone: str
+    java_type: str = ""  # what arithmetic gives has none, and is written as a plain datetime
+    zone: str = ""
 
     @classmethod
     def of(cls, value: datetime, java_type: str, *, zone: str = "") -> JavaDatetime:
@@ -235,8 +235,8 @@ class JavaDatetime(datetime):
         made.zone = zone
         return made
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles keep the type; arithmetic gives plain times."""
+    def __reduce_ex__(self, protocol: Any, /) -> tuple[Any, ...]:
+        """Copies and pickles keep the type."""
         plain = datetime(
             self.year,
             self.month,

@@ -401,7 +401,7 @@ HESSIAN_LITE = [
     ),
     (
         "emptyList(), twice",
-        (lambda empty: [empty, empty])(JavaList.of([], "java.util.Collections$EmptyList")),
+        [JavaList.of([], "java.util.Collections$EmptyList")] * 2,
         "701f6a6176612e7574696c2e436f6c6c656374696f6e7324456d7074794c6973745190",
     ),
     (
@@ -483,6 +483,11 @@ def _read_all(data: bytes) -> list[object]:
     return found
 
 
+def _read_times(reader: Reader, times: int) -> None:
+    for _ in range(times):
+        reader.read()
+
+
 def _write_all(values: list[object]) -> bytes:
     writer = Writer(TypeRegistry())
     for value in values:
@@ -547,8 +552,7 @@ def test_a_message_cut_short_anywhere_is_an_error_at_its_end(golden: str) -> Non
     for end in range(len(data)):
         reader = Reader(data[:end], TypeRegistry())
         with pytest.raises(DecodeError) as caught:
-            for _ in range(values):
-                reader.read()
+            _read_times(reader, values)
         assert 0 <= caught.value.offset <= end
 
 
