@@ -43,7 +43,14 @@ def absent(
             f"`kubectl get services -n {namespace}`, and that this is the right cluster"
         )
     if joined.verdict is Verdict.NO_PORT:
-        return _no_port(joined, where, port, found)
+        return _no_port(joined.ports, joined.port_problem, where, port, found)
+    if found is not None and not joined.ports and _lacks(found, port):
+        # There is no pod yet, but none will ever have this port.
+        ports = tuple(
+            f"{one.name or '(unnamed)'} ({one.target_port or one.port})"
+            for one in found.spec.ports or ()
+        )
+        return _no_port(ports, "", where, port, found)
     if found is not None and found.spec.type == "ExternalName":
         return (
             f"{where} is an ExternalName for {found.spec.external_name!r} and has no endpoints; "
@@ -73,14 +80,27 @@ def absent(
     )
 
 
-def _no_port(joined: Joined, where: str, port: Port, found: Service | None) -> str:
-    ports = ", ".join(joined.ports) or "none"
+def _lacks(found: Service, port: Port) -> bool:
+    """Whether a Service certainly has no such port, whatever its pods."""
+    ports = found.spec.ports or ()
+    if port is None or not ports:
+        return False
+    if isinstance(port, str):
+        return all(one.name != port for one in ports)
+    targets = {one.target_port or one.port for one in ports}
+    return port not in targets and all(isinstance(target, int) for target in targets)
+
+
+def _no_port(
+    ports: tuple[str, ...], problem: str, where: str, port: Port, found: Service | None
+) -> str:
+    listed = ", ".join(ports) or "none"
     if port is None:
         return (
             f"{where} exists, but which of its ports to use is unclear "
-            f"({joined.port_problem or 'the ready pods lack the port'}); ports found: {ports}; "
+            f"({problem or 'the ready pods lack the port'}); ports found: {listed}; "
             "name one in the target, like "
-            f"kubernetes:///SERVICE.NAMESPACE:{_first_name(joined)}"
+            f"kubernetes:///SERVICE.NAMESPACE:{ports[0].split(' ')[0] if ports else 'PORT'}"
         )
     hint = ""
     for one in (found.spec.ports if found is not None else None) or ():
@@ -93,12 +113,8 @@ def _no_port(joined: Joined, where: str, port: Port, found: Service | None) -> s
             hint = f"; {port!r} is the container's name for the port, the Service's is {one.name!r}"
     return (
         f"{where} exists and has no such port: {port!r} is not among the ports found "
-        f"({ports}){hint or '; correct the port in the target or in the Service'}"
+        f"({listed}){hint or '; correct the port in the target or in the Service'}"
     )
-
-
-def _first_name(joined: Joined) -> str:
-    return joined.ports[0].split(" ")[0] if joined.ports else "PORT"
 
 
 def _selector(found: Service | None, *, flag: str = " -l ") -> str:

@@ -1,0 +1,379 @@
+"""The Kubernetes resolver over real HTTP, against the API server in the process."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kubbo.errors import ConfigError
+from kubbo.model import ServiceKey
+from kubbo.naming import (
+    Absent,
+    Failed,
+    MappedResolver,
+    Members,
+    NamingContext,
+    Pending,
+    Resolution,
+    open_resolver,
+    parse_target,
+)
+from kubbo.naming.kubernetes.resolver import KubernetesResolver
+from kubbo.naming.mapped import map_in_context
+from kubbo.sim.apiserver import Answer, ApiServer, Cut, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from kubbo.naming.resolution import Resolver
+
+SHOP = "shop"
+
+
+class Publications:
+    """What a resolver published; `until` waits for a resolution that fits."""
+
+    def __init__(self) -> None:
+        self.every: list[Resolution] = []
+        self._came = asyncio.Event()
+        self._seen = 0
+
+    def __call__(self, resolution: Resolution) -> None:
+        self.every.append(resolution)
+        self._came.set()
+
+    async def until(self, fits: Callable[[Resolution], bool]) -> Resolution:
+        async with asyncio.timeout(20):
+            while True:
+                while self._seen < len(self.every):
+                    self._seen += 1
+                    if fits(self.every[self._seen - 1]):
+                        return self.every[self._seen - 1]
+                self._came.clear()
+                await self._came.wait()
+
+    async def members(self, *hosts: str) -> Members:
+        found = await self.until(
+            lambda one: isinstance(one, Members) and {e.host for e in one.endpoints} == {*hosts}
+        )
+        assert isinstance(found, Members)
+        return found
+
+    async def absent(self) -> Absent:
+        found = await self.until(lambda one: isinstance(one, Absent))
+        assert isinstance(found, Absent)
+        return found
+
+    async def failed(self) -> Failed:
+        found = await self.until(lambda one: isinstance(one, Failed))
+        assert isinstance(found, Failed)
+        return found
+
+
+@asynccontextmanager
+async def watching(resolver: Resolver) -> AsyncIterator[Publications]:
+    publications = Publications()
+    task = asyncio.create_task(resolver.watch(publications))
+    try:
+        yield publications
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ApiServer]:
+    async with ApiServer() as server:
+        server.store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}})
+        yield server
+
+
+@pytest.fixture
+async def context(server: ApiServer, tmp_path: Path) -> AsyncIterator[NamingContext]:
+    path = server.kubeconfig(tmp_path / "config", namespace=SHOP, token="consumer")
+    async with NamingContext(kubeconfig=path, environ={}) as context:
+        yield context
+
+
+def service(server: ApiServer, name: str = "greeter", **metadata: Any) -> None:
+    server.store.create({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": SHOP} | metadata,
+        "spec": {
+            "selector": {"app": name},
+            "ports": [{"name": "dubbo", "port": 80, "targetPort": 20880, "protocol": "TCP"}],
+        },
+    })  # fmt: skip
+
+
+def slice_object(*hosts: str, name: str = "one", unready: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"greeter-{name}",
+            "namespace": SHOP,
+            "labels": {"kubernetes.io/service-name": "greeter"},
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "dubbo", "port": 20880, "protocol": "TCP"}],
+        "endpoints": [
+            {"addresses": [host], "conditions": {"ready": host not in unready}}
+            for host in (*hosts, *unready)
+        ],
+    }
+
+
+def slices(server: ApiServer, *hosts: str, **options: Any) -> None:
+    server.store.create(slice_object(*hosts, **options))
+
+
+def opened(context: NamingContext, target: str = "kubernetes:///greeter:dubbo") -> Resolver:
+    return open_resolver(parse_target(target), context)
+
+
+# -------------------------------------------------------------------- views
+async def test_members_follow_the_slices(server: ApiServer, context: NamingContext) -> None:
+    """All slices of the Service are joined; each change is published; others' are not ours."""
+    service(server)
+    slices(server, "10.0.0.1", unready=("10.0.0.9",))
+    async with watching(opened(context)) as published:
+        first = await published.members("10.0.0.1")
+        assert published.every[0] == Pending()
+        assert [one.host for one in first.excluded] == ["10.0.0.9"]
+        assert first.stale_since is None
+        assert [step.name for step in first.steps] == [
+            "naming", "service", "slices", "conditions", "port",
+        ]  # fmt: skip
+        slices(server, "10.0.0.2", "10.0.0.3", name="two")
+        await published.members("10.0.0.1", "10.0.0.2", "10.0.0.3")
+        server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
+        await published.members("10.0.0.2", "10.0.0.3")
+
+
+async def test_targets_share_one_client(server: ApiServer, context: NamingContext) -> None:
+    """However many targets, there is one connection pool, and its owner closes it."""
+    service(server)
+    slices(server, "10.0.0.1")
+    async with (
+        watching(opened(context)) as one,
+        watching(opened(context, "kubernetes:///greeter.shop")) as two,
+    ):
+        await one.members("10.0.0.1")
+        await two.members("10.0.0.1")
+        assert await context.cluster() is await context.cluster()
+    await context.aclose()
+    with pytest.raises(ConfigError, match="closed"):
+        await context.cluster()
+
+
+# ------------------------------------------------------- four different causes
+async def test_a_service_that_does_not_exist(context: NamingContext) -> None:
+    """Cause one: no Service, told with the namespace and the way to look."""
+    async with watching(opened(context, "kubernetes:///nope:dubbo")) as published:
+        absent = await published.absent()
+    assert "Service 'nope' in namespace 'shop' does not exist" in absent.reason
+    assert [str(step) for step in absent.steps] == [
+        "naming (kubernetes:///nope:dubbo)",
+        "service 0",
+        "slices 0",
+    ]
+
+
+async def test_no_ready_pod(server: ApiServer, context: NamingContext) -> None:
+    """Cause two: pods there are, and how many are not ready; none at all is told apart."""
+    service(server)
+    slices(server, unready=("10.0.0.1", "10.0.0.2"))
+    async with watching(opened(context)) as published:
+        absent = await published.absent()
+        assert "exists and has no ready pod: 2 not ready" in absent.reason
+        assert "-l app=greeter" in absent.reason
+        assert len(absent.excluded) == 2
+        server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
+        absent = await published.absent()
+        assert "no pod matches its selector" in absent.reason
+        slices(server, "10.0.0.1")
+        await published.members("10.0.0.1")
+
+
+async def test_no_such_port(server: ApiServer, context: NamingContext) -> None:
+    """Cause three: the ports found are listed, and a Service's own number is explained."""
+    service(server)
+    slices(server, "10.0.0.1")
+    async with watching(opened(context, "kubernetes:///greeter:http")) as published:
+        reason = (await published.absent()).reason
+        assert "no such port: 'http' is not among the ports found (dubbo (20880))" in reason
+    async with watching(opened(context, "kubernetes:///greeter:80")) as published:
+        reason = (await published.absent()).reason
+        assert "80 is the port of the Service itself" in reason
+
+
+async def test_a_wrong_port_is_told_before_there_is_a_pod(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """The Service's own ports already show that a name is wrong."""
+    service(server)
+    async with watching(opened(context, "kubernetes:///greeter:http")) as published:
+        assert "has no such port: 'http'" in (await published.absent()).reason
+    async with watching(opened(context, "kubernetes:///greeter:dubbo")) as published:
+        assert "has no ready pod" in (await published.absent()).reason
+
+
+async def test_forbidden(server: ApiServer, context: NamingContext) -> None:
+    """Cause four: the Role that would allow it is printed."""
+    server.access.grant("consumer", "system:serviceaccount:shop:default")
+    async with watching(opened(context)) as published:
+        error = str((await published.failed()).error)
+    assert "not allowed to list and watch EndpointSlices in namespace 'shop'" in error
+    assert "kind: Role\n" in error
+    assert "resources: [endpointslices]\n  verbs: [get, list, watch]" in error
+
+
+async def test_reading_services_is_not_needed(server: ApiServer, context: NamingContext) -> None:
+    """With a Role for EndpointSlices alone, members are found and absence is still told."""
+    server.access.grant("consumer", "me", Rule("*", "endpointslices", SHOP))
+    slices(server, "10.0.0.1")
+    async with watching(opened(context)) as published:
+        await published.members("10.0.0.1")
+        server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
+        assert "whether it exists could not be asked" in (await published.absent()).reason
+
+
+# ------------------------------------------------------------------- trouble
+async def test_members_stay_and_are_marked_stale_while_the_server_is_away(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """Losing the API server loses nobody; the mark goes when the watch is back."""
+    service(server)
+    slices(server, "10.0.0.1")
+    async with watching(opened(context)) as published:
+        await published.members("10.0.0.1")
+        before = asyncio.get_running_loop().time()
+        await server.stop(abrupt=True)
+        stale = await published.members("10.0.0.1")
+        assert stale.stale_since is not None
+        assert before <= stale.stale_since <= asyncio.get_running_loop().time()
+        slices(server, "10.0.0.2", name="two")
+        await server.start()
+        await published.until(
+            lambda one: (
+                isinstance(one, Members) and one.stale_since is None and len(one.endpoints) == 2
+            )
+        )
+
+
+async def test_an_expired_watch_is_healed_by_a_list(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """A deletion that happened while nobody watched is found."""
+    service(server)
+    slices(server, "10.0.0.1")
+    slices(server, "10.0.0.2", name="two")
+    resolver = opened(context)
+    assert isinstance(resolver, KubernetesResolver)
+    async with watching(resolver) as published:
+        await published.members("10.0.0.1", "10.0.0.2")
+        await server.stop(abrupt=True)
+        server.store.delete("endpointslices", "greeter-two", namespace=SHOP)
+        await server.start()
+        await published.members("10.0.0.1")
+    assert resolver.reflector.counters.expired >= 1
+
+
+async def test_half_a_line_at_the_end_is_dropped(server: ApiServer, context: NamingContext) -> None:
+    """A stream cut inside an event loses that event to the resumed watch, never to garbage."""
+    service(server)
+    slices(server, "10.0.0.1")
+    server.faults.add(Cut(200), verb="watch", resource="endpointslices")
+    resolver = opened(context)
+    assert isinstance(resolver, KubernetesResolver)
+    async with watching(resolver) as published:
+        await published.members("10.0.0.1")
+        slices(server, "10.0.0.2", name="two")
+        await published.members("10.0.0.1", "10.0.0.2")
+    assert server.faults.fired["Cut"] == 1
+    assert resolver.reflector.counters.undecodable == 0
+
+
+async def test_a_server_that_never_answered_is_a_failure_that_heals(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """Nothing known and nobody to ask: Failed, and Members as soon as the server is there."""
+    service(server)
+    slices(server, "10.0.0.1")
+    server.faults.add(Answer(503), verb="list", resource="endpointslices")
+    async with watching(opened(context)) as published:
+        failed = await published.failed()
+        assert "answered 503" in str(failed.error)
+        await published.members("10.0.0.1")
+
+
+async def test_no_credentials_is_the_last_word(tmp_path: Path) -> None:
+    """Without a kubeconfig the resolver says so once and returns."""
+    async with NamingContext(kubeconfig=tmp_path / "gone", environ={}) as context:
+        published = Publications()
+        await opened(context).watch(published)
+    assert isinstance(published.every[-1], Failed)
+    assert "check --kubeconfig" in str(published.every[-1].error)
+
+
+@pytest.mark.parametrize("target", ["dns:///greeter:dubbo", "static:///h:1 | static:///h:2"])
+def test_what_is_not_supported_yet_says_so(target: str) -> None:
+    """DNS and failover targets are understood, and refused when opened."""
+    with pytest.raises(ConfigError, match="not supported yet"):
+        open_resolver(parse_target(target), NamingContext(environ={}))
+
+
+async def test_static_targets_are_said_once() -> None:
+    """A static target is members at once, and its watch returns."""
+    published = Publications()
+    await open_resolver(
+        parse_target("static:///10.0.0.1:1,10.0.0.2:2"), NamingContext(environ={})
+    ).watch(published)
+    (members,) = published.every
+    assert isinstance(members, Members)
+    assert [str(one) for one in members.endpoints] == ["10.0.0.1:1", "10.0.0.2:2"]
+
+
+# ------------------------------------------------------------------- mapping
+KEY = ServiceKey.parse("com.example.GreetService:1.0.0")
+
+
+async def test_a_key_is_mapped_by_the_annotation(server: ApiServer, context: NamingContext) -> None:
+    """A labelled Service that lists the key wins over the rule, with its port."""
+    service(
+        server,
+        labels={"kubbo.dev/provider": "true"},
+        annotations={"kubbo.dev/services": f"com.example.Other, {KEY}@dubbo"},
+    )
+    slices(server, "10.0.0.1")
+    mapping = await map_in_context(KEY, context)
+    assert str(mapping.target) == "kubernetes:///greeter.shop:dubbo"
+    async with watching(MappedResolver(KEY, context)) as published:
+        members = await published.members("10.0.0.1")
+    assert str(members.steps[0]) == (
+        f"naming ({KEY} -> kubernetes:///greeter.shop:dubbo (attribute))"
+    )
+
+
+async def test_a_key_that_leads_nowhere_tells_every_step(context: NamingContext) -> None:
+    """Nothing found is an absence with the whole record."""
+    async with watching(MappedResolver(KEY, context)) as published:
+        reason = (await published.absent()).reason
+    assert "create the Service 'greet-service-1-0-0'" in reason
+    assert "KUBBO_TARGETS" in reason
+
+
+async def test_without_permission_for_services_the_rule_is_taken(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """A token that may only read slices follows the rule, and the record says why."""
+    server.access.grant("consumer", "me", Rule("*", "endpointslices", SHOP))
+    mapping = await map_in_context(KEY, context)
+    assert str(mapping.target) == "kubernetes:///greet-service-1-0-0"
+    assert "403" in str(mapping.steps[-1])
