@@ -44,11 +44,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDPOINT_SLICES",
+    "MAX_LINE_BYTES",
+    "MAX_LIST_BYTES",
     "SERVICES",
     "ApiError",
     "ClusterClient",
+    "LineBuffer",
     "Resource",
     "WatchStream",
+    "decode_event",
+    "decode_page",
 ]
 
 T = TypeVar("T", bound="EndpointSlice | Service")
@@ -57,8 +62,8 @@ _CONNECT_TIMEOUT = 5.0
 _LIST_TIMEOUT = 30.0
 _GET_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 30.0  # for the head of a watch's answer
-_LIST_BYTES = 64 << 20  # ten times the list of 20,000 endpoints; also of an unpaged one
-_LINE_BYTES = 4 << 20  # an object in etcd has at most 1.5 MiB; JSON may be larger
+MAX_LIST_BYTES = 64 << 20  # ten times the list of 20,000 endpoints; also of an unpaged one
+MAX_LINE_BYTES = 4 << 20  # an object in etcd has at most 1.5 MiB; JSON may be larger
 _ERROR_BYTES = 64 << 10
 _TEXT_SHOWN = 300  # characters of a server's message that are passed on
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES = 10, 5, 3
@@ -101,8 +106,17 @@ class ApiError(KubboError):
 class ClusterClient:
     """A connection pool to one API server, with our identity. Open it inside the event loop."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        max_list_bytes: int = MAX_LIST_BYTES,
+        max_line_bytes: int = MAX_LINE_BYTES,
+    ) -> None:
+        """The limits are for one answer's body and for one line of a watch."""
         self.access = access
+        self._max_list_bytes = max_list_bytes
+        self._max_line_bytes = max_line_bytes
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -200,19 +214,23 @@ class ClusterClient:
             except (aiohttp.ClientError, OSError) as error:
                 raise ApiError(self._unreachable(error, _OPEN_TIMEOUT)) from None
             stack.callback(response.close)  # the rest of the stream is not waited for
-            yield WatchStream(resource, response, self.access.server)
+            yield WatchStream(
+                resource, response, self.access.server, max_line_bytes=self._max_line_bytes
+            )
 
     # ------------------------------------------------------------ requests
     async def _read(self, path: str, parameters: Mapping[str, str], *, within: float) -> bytes:
         try:
             async with asyncio.timeout(within), self._request(path, parameters) as response:
                 await self._check(response)
-                body = await _read_bounded(response, _LIST_BYTES)
+                body = await _read_bounded(response, self._max_list_bytes)
         except (aiohttp.ClientError, OSError) as error:
             raise ApiError(self._unreachable(error, within)) from None
         if body is None:
             raise ApiError(
-                Failure(0, f"{self.access.server} sent a list of more than {_LIST_BYTES >> 20} MiB")
+                Failure(
+                    0, f"{self.access.server} sent a list of more than {self._max_list_bytes} bytes"
+                )
             )
         return body
 
@@ -331,13 +349,18 @@ class WatchStream(Generic[T]):
     """Events of one accepted watch."""
 
     def __init__(
-        self, resource: Resource[T], response: aiohttp.ClientResponse, server: str
+        self,
+        resource: Resource[T],
+        response: aiohttp.ClientResponse,
+        server: str,
+        *,
+        max_line_bytes: int = MAX_LINE_BYTES,
     ) -> None:
         self._resource = resource
         self._response = response
         self._server = server
-        self._lines = LineBuffer(_LINE_BYTES)
-        self._ready: list[bytes] = []
+        self._lines = LineBuffer(max_line_bytes)
+        self._max_line_bytes = max_line_bytes
 
     async def receive(self) -> list[Event[T]]:
         """The events that have come, at least one; empty when the stream ended.
@@ -359,7 +382,7 @@ class WatchStream(Generic[T]):
                 return []  # half a line at the end is no event: it comes again
             lines = self._lines.feed(chunk)
             if lines is None:
-                return [Undecodable(f"a watch event has more than {_LINE_BYTES} bytes")]
+                return [Undecodable(f"a watch event has more than {self._max_line_bytes} bytes")]
             if lines:
                 return [decode_event(self._resource, line, self._server) for line in lines]
 
