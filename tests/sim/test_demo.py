@@ -198,6 +198,26 @@ async def test_two_demos_at_once_share_no_address(tmp_path: Path):
         assert first.port != second.port
 
 
+@pytest.mark.root(reason="makes a network namespace that has only 127.0.0.1")
+async def test_where_there_is_one_address_each_pod_gets_a_port(tmp_path: Path):
+    """As on macOS; the slices then differ in their ports, which consumers must follow as well."""
+    script = "ip link set lo up; ip addr flush dev lo; ip addr add 127.0.0.1/32 dev lo; exec "
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "-n", "sh", "-c", script + '"$@"', "sh"),
+        *(sys.executable, "-m", "kubbo", "demo", "-o", "json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    stdout, stderr = await process.communicate()
+
+    count = json.loads(stdout)
+    assert (process.returncode, count["lost"]) == (0, 0), stderr.decode()
+    hosts, ports = zip(*(address.split(":") for address in count["addresses"]), strict=True)
+    assert set(hosts) == {"127.0.0.1"}
+    assert len(set(ports)) >= 6
+
+
 class Moody(GreetService):
     """Fails one call, and gives another one's answer once."""
 
