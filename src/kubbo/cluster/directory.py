@@ -96,7 +96,9 @@ class Directory:
             case Absent(reason, _, steps):
                 return NoProvider(f"no provider for {self.target}: {reason}", funnel=steps)
             case Failed(error, steps):
-                return NoProvider(f"cannot resolve {self.target}: {error}", funnel=steps)
+                failure = NoProvider(f"cannot resolve {self.target}: {error}", funnel=steps)
+                failure.__cause__ = error
+                return failure
             case Members(_, _, _, steps):
                 funnel = (*steps, Step("connection", 0))
                 return NoProvider(f"no provider of {self.target} is reachable", funnel=funnel)

@@ -114,6 +114,8 @@ class DirectoryAttempts:
         invocation = self._invocation
         pool = self._directory.pool()
         if pool is None:
+            # What cannot be encoded is told before anybody is waited for.
+            self._codec.encode_request(invocation, 1.0)
             pool = await self._directory.wait_pool(invocation.deadline)
         picker = pool.picker or self._balance.bind(pool)
         member = picker(invocation)

@@ -8,7 +8,8 @@
 
 A dialer lives only as long as its address is in some view: an address that left is never
 dialled again. While it is DOWN it dials again after 0.1 s, then ever later up to 10 s, with
-jitter; a call that needs it hastens the next dial, but no more than ten times a second.
+jitter (after it drained: 5 s); a call that needs it hastens the next dial, but no more than
+ten times a second.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ __all__ = ["Dialer", "Dialers", "State"]
 
 FIRST_BACKOFF: Final = 0.1
 LAST_BACKOFF: Final = 10.0
+DRAINED_PAUSE: Final = 5.0
+"""Seconds until a provider that drained is dialled again. Its process is ending: Java accepts
+connections to the very end, after it closed the drained ones, and resets them with their calls.
+"""
+
 MAX_DIALS: Final = 64
 """Dials at once of one table: a large Service must not exhaust the sockets of its consumer."""
 
@@ -71,6 +77,8 @@ class Dialer:
         """Make one attempt of a call, connecting first if need be. See `Connection.send`."""
         connection = self._connection
         if connection is None:
+            # What cannot be encoded is told before anybody is waited for.
+            codec.encode_request(invocation, 1.0)
             connection = await self._wait_connected(invocation)
         return await connection.send(invocation, codec)
 
@@ -129,7 +137,8 @@ class Dialer:
                 self._set(State.DOWN)
                 if self._loop.time() - since > LAST_BACKOFF:
                     backoff = FIRST_BACKOFF
-                await self._pause(backoff * (0.5 + self._table.rng.random() / 2))
+                pause = DRAINED_PAUSE if connection.draining else backoff
+                await self._pause(pause * (0.5 + self._table.rng.random() / 2))
             self._set(State.CONNECTING)
 
     async def _lost(self, connection: Connection) -> None:
