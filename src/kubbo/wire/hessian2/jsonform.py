@@ -56,6 +56,7 @@ from kubbo.java import (
 from kubbo.wire.hessian2.classes import BeanType, EnumType
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.kinds import BINARY, DICT, ITEMS, LIST, MAPPING, has_dataclass_fields
+from kubbo.wire.hessian2.names import MAPS
 from kubbo.wire.hessian2.platform import FormType
 from kubbo.wire.hessian2.reader import Reader
 from kubbo.wire.hessian2.registry import TypeRegistry
@@ -519,7 +520,8 @@ class _Showing:
             if self._left >= 0
         ]
         java_type = getattr(entries, "java_type", "")
-        return {"class": java_type or "java.util.Map", "entries": pairs}
+        name = java_type if java_type in MAPS else "java.util.Map"
+        return {"class": name, "entries": pairs}
 
 
 _FORMS_WITHOUT_FIELDS = ({"fields"}, {"items"}, {"entries"}, {"base64"})

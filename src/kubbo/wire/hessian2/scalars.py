@@ -35,6 +35,8 @@ _pack_short_double = struct.Struct(">Bh").pack
 _pack_float = struct.Struct(">f").pack
 _unpack_float = struct.Struct(">f").unpack
 
+_FLOAT_NORMAL = 2.0**-126
+
 _INT_1 = [bytes([0x90 + n]) for n in range(-16, 48)]
 _LONG_1 = [bytes([0xE0 + n]) for n in range(-8, 16)]
 _TEXT_1 = [bytes([n]) for n in range(32)]
@@ -96,11 +98,13 @@ def shortest_float(value: float) -> float:
     if value - value != 0:  # NaN and the infinities
         return value
     packed = _pack_float(value)
-    for digits in range(6, 9):
-        candidate = float(f"{value:.{digits}g}")
+    rounded: float = _unpack_float(packed)[0]
+    # A float always keeps six decimal digits, but those below its normal range fewer.
+    for digits in range(6 if abs(rounded) >= _FLOAT_NORMAL else 2, 9):
+        candidate = float(f"{rounded:.{digits}g}")
         if _pack_float(candidate) == packed:
             return candidate
-    return float(f"{_unpack_float(packed)[0]:.9g}")
+    return float(f"{rounded:.9g}")
 
 
 def widened_float(value: float) -> float:
