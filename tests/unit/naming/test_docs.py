@@ -1,0 +1,38 @@
+"""What docs/naming.md says is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kubbo.model import ServiceKey
+from kubbo.naming import parse_target, service_name
+from kubbo.naming.kubernetes.explain import role_yaml
+
+PAGE = (Path(__file__).parents[3] / "docs" / "naming.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_the_rule() -> None:
+    """Each row of the page's table is what the rule gives."""
+    rows = re.findall(
+        r"^\| `([^`/]*/?[\w.$]+(?::[\w.]+)?)` \| `([a-z0-9-]+)` \|$", PAGE, re.MULTILINE
+    )
+    assert len(rows) == 10
+    for key, name in rows:
+        assert service_name(ServiceKey.parse(key)) == name
+
+
+def test_the_role() -> None:
+    """The Role on the page is the one that an error prints."""
+    assert role_yaml("shop") in PAGE
+
+
+def test_the_forms_of_targets() -> None:
+    """Each form of the table reads, with names in the place of its words."""
+    forms = re.findall(r"`((?:kubernetes|dns|static|dubbo|tri)://[^`]+)`", PAGE)
+    assert len(forms) == 6
+    for form in forms:
+        hosts = iter(("a", "b"))
+        text = re.sub("HOST", lambda _: next(hosts), form)  # noqa: B023 - used up at once
+        text = text.replace("SERVICE", "greeter").replace("NAMESPACE", "shop")
+        parse_target(text.replace("PORT", "20880"))
