@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROPAGATION = 1.0
 """Seconds to go on answering after SIGTERM. In a cluster the news takes longer: 5 by default."""
 
-WORK = 0.03
+WORK = 0.08
 """Seconds that a call takes: a method that did nothing would never be caught in the middle."""
 
 

@@ -133,14 +133,12 @@ async def _kill(node: Node, audience: Audience, load: Load, pod: Pod) -> None:
     await node.kill(pod)
     audience.say(f"{pod.name} is dead")
     await asyncio.sleep(_GLANCE)
-    audience.say(
-        f"Of the calls it was serving nobody knows how far they got: {load.tally.repeated - before}"
-        " were repeated elsewhere."
-    )
-    audience.say(
-        "That is allowed because greet is declared idempotent; of another method they would"
-        " have failed."
-    )
+    if repeated := load.tally.repeated - before:
+        audience.say(f"{repeated} calls were with it, and nobody knows how far they got.")
+        audience.say("They were repeated elsewhere, because greet is declared idempotent;")
+        audience.say("of a method that is not, they would have failed and said so.")
+    else:
+        audience.say("No call was with it at that moment: none had to be repeated.")
 
 
 async def _roll(node: Node, audience: Audience, load: Load, old: list[Pod]) -> None:
