@@ -583,6 +583,8 @@ def write_form(writer: Writer, form: Form, value: Value) -> None:
         raise EncodeError(f"no {form.name}: {error}") from None
     # A handle is a new object each time; so is a plain int that a hint makes a BigInteger.
     shared = form.shared and (form.cls is not BigIntegerValue or isinstance(value, BigIntegerValue))
+    if form.cls is Class:
+        value = writer.same(value if isinstance(value, Class) else Class(value))
     if writer.seen(value if shared else parts):
         return
     writer.begin_object(form.layout)

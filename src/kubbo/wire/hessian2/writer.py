@@ -49,7 +49,17 @@ def within(part: str, error: EncodeError) -> EncodeError:
 class Writer:
     """Encodes one message. After an error it is of no further use."""
 
-    __slots__ = ("_layouts", "_parts", "_records", "_refs", "_types", "depth", "put", "registry")
+    __slots__ = (
+        "_layouts",
+        "_parts",
+        "_records",
+        "_refs",
+        "_singletons",
+        "_types",
+        "depth",
+        "put",
+        "registry",
+    )
 
     def __init__(self, registry: TypeRegistry, limits: Limits | None = None) -> None:
         self.registry = registry
@@ -58,6 +68,7 @@ class Writer:
         self._layouts: dict[Layout, int] = {}
         self._records: dict[tuple[str, tuple[str, ...]], Layout] = {}
         self._types: dict[str, int] = {}
+        self._singletons: dict[Value, Value] = {}
         # Number and object by identity; holding the object keeps its id from being reused.
         self._refs: dict[int, tuple[int, Value]] = {}
         # Containers that may still be begun within the current one.
@@ -100,6 +111,10 @@ class Writer:
             return True
         refs[id(value)] = (len(refs), value)
         return False
+
+    def same(self, value: Value) -> Value:
+        """The first of all equal values, for what exists once in Java (a Class)."""
+        return self._singletons.setdefault(value, value)
 
     def begin_list(self, length: int, java_type: str) -> None:
         """Begin a list of `length` values, untyped when `java_type` is empty.

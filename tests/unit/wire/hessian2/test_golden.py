@@ -309,7 +309,13 @@ HESSIAN_LITE = [
     ),
     (
         "Class, one twice: shared",
-        [Class("java.lang.String")] * 2 + [Class("int"), Class("[I"), Class("Probe$Child")],
+        [
+            Class("java.lang.String"),
+            Class("java.lang.String"),
+            Class("int"),
+            Class("[I"),
+            Class("Probe$Child"),
+        ],
         (
             "430f6a6176612e6c616e672e436c61737391046e616d6560106a6176612e6c616e672e53"
             "7472696e6751906003696e7460025b49600b50726f6265244368696c64"
