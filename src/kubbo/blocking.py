@@ -111,6 +111,11 @@ class _Threads:
 
 _THREADS = _Threads()
 
+_PARENTS: list[_Live] = []
+"""What a forked child has of its parent's channels. Collecting it would end the parent's loop
+and sockets in ways that the parent can feel; it is kept until the child ends.
+"""
+
 
 class _Live:
     """What a channel has in one process: its loop thread and the asynchronous channel."""
@@ -160,6 +165,7 @@ class Channel:
         if not self._entered:
             raise UsageError('enter the channel first: "with kubbo.blocking.Channel() as channel:"')
         if live is not None:
+            _PARENTS.append(live)
             self._lock = threading.Lock()
         with self._lock:
             if self._live is None or self._live.pid != os.getpid():

@@ -20,7 +20,8 @@ class CallContext:
 
     `attachments` came with the request; `response_attachments` go back with the answer.
     `deadline` is in the time of the event loop, None where the consumer set none; calls
-    that the method makes are cut to it.
+    that the method makes are cut to it. `expired` says that it passed: the method is being
+    cancelled.
     """
 
     service: ServiceKey
@@ -29,6 +30,7 @@ class CallContext:
     deadline: Deadline | None
     attachments: Mapping[str, Value]
     response_attachments: dict[str, Value] = field(default_factory=dict[str, "Value"])
+    expired: bool = False
 
 
 CURRENT: ContextVar[CallContext | None] = ContextVar("kubbo_current_call", default=None)

@@ -31,7 +31,7 @@ from kubbo.rpc.context import CURRENT, CallContext
 from kubbo.rpc.filters import compose
 from kubbo.rpc.service import Interface, Method, read_interface
 from kubbo.transport.deadlines import Deadlines, Slot
-from kubbo.transport.link import Link
+from kubbo.transport.link import Budget, Link
 from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role
 from kubbo.wire.dubbo2.session import MAX_PAYLOAD_BYTES
 from kubbo.wire.hessian2 import Limits, TypeRegistry
@@ -55,6 +55,9 @@ MAX_CONNECTIONS: Final = 1_024
 
 MAX_CALLS: Final = 10_000
 """Calls in progress. A call costs a few KiB, so this is some tens of MiB of waiting."""
+
+MAX_HELD_BYTES: Final = 128 * 1024 * 1024
+"""Bytes of requests that arrive or are served: a container of 256 MiB survives its peers."""
 
 THREADS: Final = 64
 """Workers for methods that are plain functions; they mostly wait for something else."""
@@ -108,6 +111,8 @@ class Server:
         host: to listen on; every address of the machine by default, as pods need it.
         threads: workers for methods that are plain functions.
         max_calls: calls in progress, above which "overloaded" is answered at once.
+        max_connections: connections at once; what comes above is closed.
+        max_held_bytes: bytes of all requests that arrive or are served; likewise.
         propagation: seconds to keep answering after the order to stop.
         grace: seconds for the calls that are in flight after that.
         filters: surround every call, the first one outermost.
@@ -124,6 +129,7 @@ class Server:
         threads: int = THREADS,
         max_calls: int = MAX_CALLS,
         max_connections: int = MAX_CONNECTIONS,
+        max_held_bytes: int = MAX_HELD_BYTES,
         propagation: float = PROPAGATION,
         grace: float = GRACE,
         filters: Sequence[Filter] = (),
@@ -138,6 +144,7 @@ class Server:
         self._threads = threads
         self._max_calls = max_calls
         self._max_connections = max_connections
+        self._budget = Budget(max_held_bytes)
         self._propagation = propagation
         self._grace = grace
         self._filters = tuple(filters)
@@ -219,13 +226,14 @@ class Server:
             )
         return found.signature, export.interface.registry
 
-    def _check_load(self) -> None:
+    def _check_load(self, size: int) -> None:
         if len(self._calls) >= self._max_calls:
-            raise RpcError(
-                Code.RESOURCE_EXHAUSTED,
-                f"overloaded: {self._max_calls} calls are in progress (max_calls)",
-                progress=Progress.NOT_SENT,
-            )
+            text = f"{self._max_calls} calls are in progress (max_calls)"
+        elif size > self._budget.left_bytes:
+            text = "the calls in progress hold too many bytes (max_held_bytes)"
+        else:
+            return
+        raise RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
 
     def _check_group(self, received: ReceivedCall) -> None:
         if received.signature is not _ECHO and received.service not in self._exports:
@@ -367,7 +375,7 @@ class Server:
         session = Dubbo2Session(
             Role.PROVIDER, now=loop.time(), max_payload_bytes=self._max_payload_bytes
         )
-        return Link(session, _ProviderConnection(self), loop)
+        return Link(session, _ProviderConnection(self), loop, self._budget)
 
     def admit(self, connection: _ProviderConnection) -> bool:
         """Take a connection in, unless there are too many."""
@@ -386,7 +394,7 @@ class Server:
     ) -> None:
         """Take a request; it is answered through `connection`, unless it is one-way."""
         try:
-            self._check_load()
+            self._check_load(len(payload))
             received = self._codec.decode_request(payload, self)
             self._check_group(received)
         except DecodeError as error:
@@ -396,7 +404,9 @@ class Server:
         except RpcError as error:
             connection.refuse(call, Status(error.code, error.message, refused=True))
             return
-        _start(self._serve(connection, call, received, oneway=oneway), self._calls, self._ended)
+        self._budget.take(len(payload))
+        served = self._serve(connection, call, received, len(payload), oneway=oneway)
+        _start(served, self._calls, self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
@@ -404,7 +414,13 @@ class Server:
             self._idle.set_result(None)
 
     async def _serve(
-        self, connection: _ProviderConnection, call: int, received: ReceivedCall, *, oneway: bool
+        self,
+        connection: _ProviderConnection,
+        call: int,
+        received: ReceivedCall,
+        size: int,
+        *,
+        oneway: bool,
     ) -> None:
         context = CallContext(
             received.service,
@@ -418,13 +434,13 @@ class Server:
         task = asyncio.current_task()
         if context.deadline is not None and self._deadlines is not None:
             assert task is not None
-            slot = self._deadlines.add(context.deadline.at, task, partial(_expire, task))
+            slot = self._deadlines.add(context.deadline.at, task, partial(_expire, task, context))
         try:
             answer = await self._answer(received, context)
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             if not oneway:
-                connection.refuse(call, self._cut_short(received, error))
-            if error.args != (_EXPIRED,):
+                connection.refuse(call, _cut_short(received, context))
+            if not context.expired:
                 raise
             return
         except EncodeError as error:
@@ -433,6 +449,7 @@ class Server:
         except Exception as error:  # noqa: BLE001 - whatever a method raises is its answer
             answer = self._codec.encode_exception(received, error, context.response_attachments)
         finally:
+            self._budget.give_back(size)
             if slot is not None:
                 slot.pop(task, None)
         if not oneway:
@@ -469,22 +486,22 @@ class Server:
             return None
         return Deadline(asyncio.get_running_loop().time() + received.timeout)
 
-    @staticmethod
-    def _cut_short(received: ReceivedCall, error: asyncio.CancelledError) -> Status:
-        if error.args == (_EXPIRED,):
-            text = f"{received.signature} did not end within the {received.timeout} s granted"
-            return Status(Code.DEADLINE_EXCEEDED, text)
-        return Status(Code.UNAVAILABLE, f"the provider ended before {received.signature} did")
 
-
-_EXPIRED: Final = "the deadline of the call passed"
 _NO_TYPES: Final = TypeRegistry()
 _OBJECT: Final = _NO_TYPES.parse("java.lang.Object")
 _ECHO: Final = Signature("$echo", (_OBJECT,), _OBJECT)
 
 
-def _expire(task: asyncio.Task[Any]) -> None:
-    task.cancel(_EXPIRED)
+def _expire(task: asyncio.Task[Any], context: CallContext) -> None:
+    context.expired = True
+    task.cancel()
+
+
+def _cut_short(received: ReceivedCall, context: CallContext) -> Status:
+    if context.expired:
+        text = f"{received.signature} did not end within the {received.timeout} s granted"
+        return Status(Code.DEADLINE_EXCEEDED, text)
+    return Status(Code.UNAVAILABLE, f"the provider ended before {received.signature} did")
 
 
 def _start(

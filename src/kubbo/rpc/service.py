@@ -164,7 +164,7 @@ def read_interface(cls: object) -> Interface:
     notes = {name: _note_of(function) for name, function in functions.items()}
     throws = {thrown for each in notes.values() for thrown in each.throws}
     hints = {name: _hints(declared, function) for name, function in functions.items()}
-    registry = TypeRegistry((*note.types, *throws, *_hinted(hints)))
+    registry = TypeRegistry((*note.types, *throws))
     methods = {
         name: _read_method(
             f"{declared.__name__}.{name}", function, hints[name], notes[name], registry
@@ -181,10 +181,6 @@ def read_interface(cls: object) -> Interface:
             )
         seen[java] = each.name
     return Interface(note.key, methods, registry)
-
-
-def _hinted(hints: Mapping[str, Mapping[str, Any]]) -> list[Any]:
-    return [hint for of_method in hints.values() for hint in of_method.values()]
 
 
 def _declaring_class(cls: object) -> type:

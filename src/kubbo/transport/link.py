@@ -19,13 +19,33 @@ from kubbo.wire.session import Closed
 if TYPE_CHECKING:
     from kubbo.wire.session import Event, Session
 
-__all__ = ["Link", "Receiver"]
+__all__ = ["Budget", "Link", "Receiver"]
 
 LINGER: Final = 1.0
 """Seconds in which a peer that broke the protocol may read why."""
 
 WRITE_BUFFER_BYTES: Final = 1024 * 1024
 """Unwritten bytes above which a link is not `writable`: senders wait, requests are not read."""
+
+
+class Budget:
+    """Bytes that may be held at once, of whatever a peer makes its provider hold."""
+
+    __slots__ = ("left_bytes",)
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.left_bytes = limit_bytes
+
+    def take(self, count: int) -> bool:
+        """Take `count` bytes, unless fewer are left."""
+        if count > self.left_bytes:
+            return False
+        self.left_bytes -= count
+        return True
+
+    def give_back(self, count: int) -> None:
+        """Give back what was taken."""
+        self.left_bytes += count
 
 
 class Receiver(Protocol):
@@ -49,16 +69,27 @@ class Link(asyncio.Protocol):
 
     `peer` is its address, like `10.0.0.7:40112`; `flushes` counts writes; `writable` says
     that the peer keeps up with reading; `lost` is done when the socket is closed.
+
+    A provider's link has a `budget`: it reads no requests while the peer reads no answers,
+    and it ends when all links together hold too many bytes of unfinished messages. A
+    consumer's link reads always: were both sides to wait for the other to read, both would
+    wait for ever.
     """
 
     def __init__(
-        self, session: Session, receiver: Receiver, loop: asyncio.AbstractEventLoop
+        self,
+        session: Session,
+        receiver: Receiver,
+        loop: asyncio.AbstractEventLoop,
+        budget: Budget | None = None,
     ) -> None:
         self.session = session
         self.peer = ""
         self.flushes = 0
         self.writable = True
         self._receiver = receiver
+        self._budget = budget
+        self._held_bytes = 0
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._flush_scheduled = False
@@ -86,6 +117,8 @@ class Link(asyncio.Protocol):
         if self._closing:
             return
         self._act(self.session.receive_data(data, self._loop.time()))
+        if self._budget is not None:
+            self._account(self._budget)
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`."""
@@ -94,15 +127,15 @@ class Link(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """See `asyncio.Protocol`. A peer that does not read is not read either."""
+        """See `asyncio.Protocol`."""
         self.writable = False
-        if self._transport is not None and not self._transport.is_closing():
+        if self._budget is not None and self._transport is not None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
         self.writable = True
-        if self._transport is not None and not self._transport.is_closing():
+        if self._budget is not None and self._transport is not None:
             self._transport.resume_reading()
         self._wake_writers()
 
@@ -110,6 +143,9 @@ class Link(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._closing = True
         self._transport = None
+        if self._budget is not None:
+            self._budget.give_back(self._held_bytes)
+            self._held_bytes = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -186,6 +222,16 @@ class Link(asyncio.Protocol):
         if not self._closing:
             self._act(self.session.handle_timer(self._loop.time()))
             self.arm()
+
+    def _account(self, budget: Budget) -> None:
+        held = self.session.held_bytes
+        if held > self._held_bytes:
+            if not budget.take(held - self._held_bytes):
+                self.close("too many bytes of unfinished messages are held (max_held_bytes)")
+                return
+        else:
+            budget.give_back(self._held_bytes - held)
+        self._held_bytes = held
 
     def _act(self, events: list[Event]) -> None:
         for event in events:

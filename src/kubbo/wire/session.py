@@ -99,6 +99,11 @@ Event: TypeAlias = CallStarted | MessageReceived | CallEnded | Draining | Closed
 class Session(Protocol):
     """One side of one connection, without I/O. Times are seconds of one monotonic clock."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of messages that have not arrived whole yet."""
+        ...
+
     def receive_data(self, data: bytes, now: float) -> list[Event]:
         """Take bytes that arrived, in any chunking; return what they mean."""
         ...

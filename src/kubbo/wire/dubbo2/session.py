@@ -114,6 +114,11 @@ class Dubbo2Session:
         """Calls that wait for an answer, in either direction."""
         return len(self._open)
 
+    @property
+    def held_bytes(self) -> int:
+        """See `Session.held_bytes`."""
+        return self._part_bytes if self._parts else 0
+
     # -- what arrives
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
