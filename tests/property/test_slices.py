@@ -16,7 +16,7 @@ from kubbo.naming.kubernetes.objects import (
     SliceEndpoint,
     SlicePort,
 )
-from kubbo.naming.kubernetes.slices import join
+from kubbo.naming.kubernetes.slices import Joiner, join
 
 BOOLEAN = st.sampled_from([None, True, False])
 ENTRIES = st.builds(
@@ -102,3 +102,19 @@ def test_join_is_what_the_oracle_says_in_any_order(
     shuffled = list(slices)
     random.shuffle(shuffled)  # type: ignore[attr-defined] # hypothesis gives a random.Random
     assert join(shuffled, port="dubbo") == joined
+
+
+@settings(max_examples=500)
+@given(st.lists(slice_sets(), min_size=2, max_size=6), st.data())
+def test_what_a_joiner_remembers_changes_nothing(
+    states: list[list[EndpointSlice]], data: st.DataObject
+) -> None:
+    """A joiner that saw other slices before, some of them the same, gives what a new one gives."""
+    joiner = Joiner(port="dubbo")
+    kept: list[EndpointSlice] = []
+    for state in states:
+        kept = [
+            data.draw(st.sampled_from([old, new])) for old, new in zip(kept, state, strict=False)
+        ]
+        kept += state[len(kept) :]
+        assert joiner.join(kept) == join(kept, port="dubbo")

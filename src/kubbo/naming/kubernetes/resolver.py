@@ -12,6 +12,7 @@ exist from one without pods. Then, and only then, the Service itself is read, an
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Literal
 
 from kubbo.errors import ConfigError, KubboError
@@ -29,7 +30,7 @@ from kubbo.naming.kubernetes.reflector import (
     Wait,
     Watch,
 )
-from kubbo.naming.kubernetes.slices import SERVICE_LABEL, Family, Joined, Verdict, join
+from kubbo.naming.kubernetes.slices import SERVICE_LABEL, Family, Joined, Joiner, Verdict
 from kubbo.naming.resolution import Absent, Failed, Members, Pending, Resolution
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from kubbo.naming.target import KubernetesTarget
 
 __all__ = ["KubernetesResolver", "SourceError"]
+
+_log = logging.getLogger("kubbo.naming")
 
 _ASK_AGAIN = 30.0  # seconds between two looks at the Service of an empty view
 _FORBIDDEN = 403
@@ -132,14 +135,14 @@ class _Run:
         self._publish = publish
         self._target = target
         self._namespace = namespace
-        self._protocol: Literal["dubbo", "tri"] = protocol
-        self._family: Family | None = family
+        self._joiner = Joiner(port=target.port, protocol=protocol, family=family)
         self._now = clock
         self._selector = f"{SERVICE_LABEL}={target.service}"
         self._told: Resolution | None = None
         self._joined = Joined(Verdict.NO_SLICES)
         self._joined_revision = -1
         self._ask_again: float | None = None
+        self._warned = False
 
     async def drive(self) -> None:
         """Perform actions until cancelled."""
@@ -226,12 +229,8 @@ class _Run:
             return
         if self._joined_revision != reflector.revision:
             self._joined_revision = reflector.revision
-            self._joined = join(
-                reflector.items.values(),
-                port=self._target.port,
-                protocol=self._protocol,
-                family=self._family,
-            )
+            self._joined = self._joiner.join(reflector.items.values())
+            self._warn_of_names(self._joined.ignored)
             self._ask_again = None
         joined = self._joined
         if joined.verdict is Verdict.MEMBERS:
@@ -254,6 +253,17 @@ class _Run:
             return
         self._told = resolution
         self._publish(resolution)
+
+    def _warn_of_names(self, names: int) -> None:
+        if names and not self._warned:
+            self._warned = True
+            _log.warning(
+                "Service %r in namespace %r lists %d host names (addressType FQDN), "
+                "which are ignored; use a dns:/// target for them",
+                self._target.service,
+                self._namespace,
+                names,
+            )
 
     async def _absent(self, joined: Joined) -> Absent:
         asked, service = await self._look_at_service()
