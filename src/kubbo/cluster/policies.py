@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kubbo.cluster.member import Pool
-from kubbo.errors import Code, Progress, RpcError
+from kubbo.errors import Code, NoProvider, Progress, RpcError
 
 if TYPE_CHECKING:
     from kubbo.cluster.balancers import LoadBalance
@@ -78,7 +78,8 @@ def _worth_a_retry(error: RpcError, invocation: Invocation, attempts: Attempts) 
         invocation.idempotent and error.progress is Progress.SENT
     )
     # Who refused a call will refuse it again; who could not be reached may come back.
-    useful = error.code is Code.UNAVAILABLE or attempts.untried()
+    unreachable = error.code is Code.UNAVAILABLE and not isinstance(error, NoProvider)
+    useful = unreachable or attempts.untried()
     return safe and useful and error.code not in _HOPELESS
 
 
