@@ -24,7 +24,7 @@ from kubbo.wire.hessian2.faults import TRUNCATED, Fault
 from kubbo.wire.hessian2.kinds import DICT
 from kubbo.wire.hessian2.reader import READ, Read, Reader
 from kubbo.wire.hessian2.scalars import encode_text
-from kubbo.wire.hessian2.throwables import message_of, remote_exception, stack_lines
+from kubbo.wire.hessian2.throwables import keep_remote, message_of
 from kubbo.wire.hessian2.types import JavaType
 from kubbo.wire.hessian2.writer import Layout, Writer, within
 
@@ -491,13 +491,9 @@ class ThrowableType(JavaType):
         message = values.get("detailMessage")
         made.args = () if message is None else (message,)
         cause = values.get("cause")
-        if isinstance(cause, Record):
-            made.__cause__ = remote_exception(cause)
-        elif isinstance(cause, BaseException) and cause is not made:
+        if isinstance(cause, BaseException) and cause is not made:
             made.__cause__ = cause
-        stack = stack_lines(values)
-        if stack:
-            made.add_note("\n  at ".join(["remote stack:", *stack]))
+        keep_remote(made, values)
 
     def reader_of(self, names: tuple[str, ...]) -> WireClass:
         """How exceptions are read whose class is defined with these fields."""

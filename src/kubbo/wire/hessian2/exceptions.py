@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kubbo.errors import EncodeError, RemoteException
 from kubbo.java import Record, java_class_of, render
 from kubbo.wire.hessian2.registry import TypeRegistry
-from kubbo.wire.hessian2.throwables import remote_exception, text_of
+from kubbo.wire.hessian2.throwables import finish, remote_exception, text_of
 from kubbo.wire.hessian2.writer import Writer
 
 if TYPE_CHECKING:
@@ -26,10 +26,12 @@ __all__ = ["from_exception", "to_exception"]
 def to_exception(value: Value, registry: TypeRegistry | None = None) -> Exception:
     """The exception that a decoded throwable is.
 
-    One of a registered class was built by the reader and is returned as it is. A record
+    One of a registered class was built by the reader; it gets its cause and its remote
+    stack (as a note). A record
     becomes a `RemoteException`; so does anything else that a peer sends in its place.
     """
     if isinstance(value, Exception):
+        finish(value)
         return value
     if isinstance(value, Record):
         return remote_exception(value)

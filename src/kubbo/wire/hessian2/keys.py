@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubbo.java import Key, LongValue
 from kubbo.wire.hessian2.faults import Fault
-from kubbo.wire.hessian2.kinds import COMPOUND
+from kubbo.wire.hessian2.kinds import COMPOUND, has_dataclass_fields
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -31,11 +31,12 @@ PLAIN_KEYS = frozenset({str, int, LongValue, bool, type(None), float, bytes})
 class KeyGuard:
     """The keys of one map, or the elements of one set, that need a look."""
 
-    __slots__ = ("_limits", "_sharing")
+    __slots__ = ("_limits", "_measured", "_sharing")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._sharing: dict[int, int] = {}
+        self._measured: set[int] = set()  # ids; the message's references hold the objects
 
     def admit(self, key: Value, present: Container[Value]) -> Value:
         """The key as it may be stored in `present`.
@@ -45,8 +46,10 @@ class KeyGuard:
         """
         if key.__class__ is str or isinstance(key, Key):
             return key
-        if isinstance(key, COMPOUND) or is_dataclass(key):
+        compound = isinstance(key, COMPOUND) or has_dataclass_fields(key)
+        if compound and id(key) not in self._measured:
             self._measure(key)
+            self._measured.add(id(key))
         try:
             hashed = hash(key)
         except TypeError:

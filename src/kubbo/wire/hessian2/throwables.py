@@ -3,6 +3,9 @@
 Java's Throwable holds a message, a cause (itself when there is none), the stack as an
 array of elements and suppressed exceptions; a class adds its own fields. Everything here
 is bounded: a peer may send a cause that is its own cause, or a stack of a million frames.
+
+An exception of a registered class keeps cause and stack as they were read until somebody
+asks for the exception (`finish`): a message may hold thousands that share one stack.
 """
 
 from __future__ import annotations
@@ -18,7 +21,14 @@ if TYPE_CHECKING:
 
     from kubbo.model import Value
 
-__all__ = ["THROWABLE_FIELDS", "message_of", "remote_exception", "stack_lines"]
+__all__ = [
+    "THROWABLE_FIELDS",
+    "finish",
+    "keep_remote",
+    "message_of",
+    "remote_exception",
+    "stack_lines",
+]
 
 THROWABLE_FIELDS = ("detailMessage", "cause", "stackTrace", "suppressedExceptions")
 
@@ -26,6 +36,33 @@ _MAX_CAUSES = 32
 _MAX_FRAMES = 200
 _MAX_FRAME = 300  # characters
 _MAX_MESSAGE = 65_536  # characters
+
+
+_REMOTE = "_kubbo_remote"
+
+
+def keep_remote(error: BaseException, fields: Mapping[str, Any]) -> None:
+    """Keep what a new exception of a registered class was sent with, for `finish`."""
+    kept = {name: fields[name] for name in ("cause", "stackTrace") if name in fields}
+    if kept:
+        error.__dict__[_REMOTE] = kept
+
+
+def finish(error: BaseException) -> None:
+    """Give an exception, and those that caused it, their causes and remote stacks."""
+    step: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        kept = None if step is None else step.__dict__.pop(_REMOTE, None)
+        if step is None or kept is None:
+            return
+        stack = stack_lines(kept)
+        if stack:
+            step.add_note("\n  at ".join(["remote stack:", *stack]))
+        cause = kept.get("cause")
+        if isinstance(cause, Record):
+            step.__cause__ = remote_exception(cause)
+            return
+        step = step.__cause__
 
 
 def remote_exception(value: Record) -> RemoteException:
@@ -41,6 +78,7 @@ def remote_exception(value: Record) -> RemoteException:
     if isinstance(step, RemoteException):
         made = step
     elif isinstance(step, BaseException):  # of a registered class
+        finish(step)
         made = RemoteException(type(step).__name__, message_of(step) or "")
         made.__cause__ = step
     for record in reversed(chain):

@@ -409,7 +409,7 @@ def write_date_value(writer: Writer, value: Value) -> None:
 
 # ------------------------------------------------------------------ lists, arrays, sets
 
-_ONCE = 16
+_ONCE = 4
 """Longer lists are remembered once they are converted: see `Reader.converted`."""
 
 

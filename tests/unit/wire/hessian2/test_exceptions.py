@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +140,27 @@ def test_a_stack_is_bounded() -> None:
     assert isinstance(found, RemoteException)
     assert len(found.stack) == 201
     assert max(map(len, found.stack)) <= 300
+
+
+def test_thousands_of_exceptions_that_share_a_stack_cost_little() -> None:
+    """A stack is made text for the one that is raised, not for each that is read."""
+    frames = JavaList.of([Record("f", {"declaringClass": "c" * 200})] * 200, "[f")
+    shared = Record("a.Cause", {"stackTrace": frames})
+    fields = {"cause": shared, "stackTrace": frames}
+    data = encode([Record("Probe$BizException", dict(fields)) for _ in range(3_000)])
+    registry = TypeRegistry([BizException])
+    tracemalloc.start()
+    try:
+        found = decode(data, registry)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+    raised = to_exception(found[0])
+    assert len(raised.__notes__[0].splitlines()) == 201
+    assert isinstance(raised.__cause__, RemoteException)
+    assert to_exception(raised) is raised
+    assert len(raised.__notes__) == 1
 
 
 def test_a_frame_is_shown_as_java_prints_it() -> None:
