@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kubbo.errors import EncodeError
 from kubbo.java import DateValue, JavaList, JavaMap, Key, Record, render
 from kubbo.wire.hessian2.faults import Fault
-from kubbo.wire.hessian2.keys import KeyGuard
+from kubbo.wire.hessian2.keys import PLAIN_KEYS, KeyGuard
 from kubbo.wire.hessian2.kinds import (
     BINARY,
     COLLECTION,
@@ -534,6 +534,9 @@ class TupleType(JavaType):
             if known is _BUILDING:
                 raise Fault("a tuple within itself")
             return known
+        if self._rest is not None and not set(map(type, items)) - self._rest.plain:
+            plain = reader.converted[id(value), id(self)] = tuple(items)
+            return plain
         reader.converted[id(value), id(self)] = _BUILDING
         made: list[Any] = []
         if self._rest is not None:
@@ -601,10 +604,14 @@ class SetType(JavaType):
             if known is _BUILDING:
                 raise Fault("a set within itself")
             return known
-        reader.converted[key] = _BUILDING
-        items: list[Any] = []
-        convert_items(value, self.item, reader, items)
-        made = unique(items, reader)
+        kinds = set(map(type, value))
+        if not kinds - self.item.plain and not kinds - PLAIN_KEYS:
+            made: set[Any] = set(value)
+        else:
+            reader.converted[key] = _BUILDING
+            items: list[Any] = []
+            convert_items(value, self.item, reader, items)
+            made = unique(items, reader)
         result = reader.converted[key] = frozenset(made) if self._frozen else made
         return result
 
