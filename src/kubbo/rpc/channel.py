@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from kubbo.cluster.balancers import LoadBalance, RandomBalance
 from kubbo.cluster.directory import Directory
 from kubbo.config import Options
 from kubbo.errors import UsageError
-from kubbo.model import ServiceKey, Signature
+from kubbo.model import ServiceKey
 from kubbo.naming.mapped import MappedResolver
 from kubbo.naming.open import NamingContext, open_resolver
 from kubbo.naming.target import parse_target
+from kubbo.rpc.generic import GenericReference
 from kubbo.rpc.reference import Reference, make_stub
 from kubbo.rpc.service import read_interface
 from kubbo.transport.deadlines import Deadlines
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
-    from kubbo.model import Result, Value
+    from kubbo.model import Value
     from kubbo.naming.resolution import Resolver
     from kubbo.rpc.filters import Filter
 
@@ -142,6 +143,7 @@ class Channel:
         target: str | None = None,
         *,
         types: Sequence[type] = (),
+        generic: str | None = None,
         timeout: float | None = None,
         retries: int | None = None,
         attachments: Mapping[str, Value] | None = None,
@@ -152,18 +154,21 @@ class Channel:
             service: its service key, `group/com.example.OrderService:1.0.0`.
             target: see `refer`.
             types: classes marked by `kubbo.pojo` that come as themselves.
+            generic: "true" or "bean" to have every call go through `$invoke` in that form; see
+                `GenericReference.call` for what happens otherwise.
             timeout: see `refer`.
             retries: see `refer`.
             attachments: see `refer`.
 
         Raises:
             TargetError: the service key or the target does not follow the grammar.
-            UsageError: the channel was not entered.
+            UsageError: the channel was not entered, or there is no such generic form.
         """
         key = ServiceKey.parse(service) if isinstance(service, str) else service
         registry = TypeRegistry(types)
         given = Options(timeout, retries, None, attachments or {})
-        return GenericReference(self._refer(key, target, registry, given), registry)
+        reference = self._refer(key, target, registry, given)
+        return GenericReference(reference, registry, generic=generic, typed=bool(types))
 
     def _refer(
         self, key: ServiceKey, target: str | None, registry: TypeRegistry, given: Options
@@ -205,44 +210,3 @@ class Channel:
             self._deadlines.close()
             self._dialers = None
         await self._naming.aclose()
-
-
-class GenericReference:
-    """Calls methods by their names and Java types."""
-
-    def __init__(self, reference: Reference, registry: TypeRegistry) -> None:
-        self._reference = reference
-        self._registry = registry
-        self._signatures: dict[tuple[str, tuple[str, ...]], Signature] = {}
-
-    async def call(
-        self,
-        method: str,
-        *,
-        types: Sequence[str] = (),
-        args: Sequence[Value] = (),
-        timeout: float | None = None,  # noqa: ASYNC109 - Dubbo's deadline, sent along
-        attachments: Mapping[str, Value] | None = None,
-    ) -> Value:
-        """Call Java's `method` and return its value; see `Reference.call` for the errors.
-
-        Args:
-            method: Java's name.
-            types: the parameter types in Java's notation, `["java.lang.String", "int[]"]`.
-            args: the arguments; a `kubbo.java.Record` or a dict for an object.
-            timeout: seconds, over all attempts.
-            attachments: sent with this call.
-        """
-        given = Options(timeout, None, None, attachments or {})
-        return (await self.invoke(method, types, args, given)).value
-
-    async def invoke(
-        self, method: str, types: Sequence[str], args: Sequence[Value], given: Options
-    ) -> Result:
-        """Like `call`, with the whole result: its attachments and the endpoint that answered."""
-        key = (method, tuple(types))
-        signature = self._signatures.get(key)
-        if signature is None:
-            parameters: tuple[Any, ...] = tuple(self._registry.parse(name) for name in types)
-            signature = self._signatures[key] = Signature(method, parameters)
-        return await self._reference.call(signature, args, given)

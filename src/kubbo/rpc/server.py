@@ -29,6 +29,7 @@ from kubbo.errors import Code, DecodeError, EncodeError, Progress, RpcError, Usa
 from kubbo.model import Deadline, Invocation, Result, ServiceKey, Signature
 from kubbo.rpc.context import CURRENT, CallContext
 from kubbo.rpc.filters import compose
+from kubbo.rpc.generic import INVOKES, GenericCodec, generic_off
 from kubbo.rpc.service import Interface, Method, read_interface
 from kubbo.transport.deadlines import Deadlines, Slot
 from kubbo.transport.link import Budget, Link
@@ -116,6 +117,8 @@ class Server:
         propagation: seconds to keep answering after the order to stop.
         grace: seconds for the calls that are in flight after that.
         filters: surround every call, the first one outermost.
+        generic: to serve `$invoke` too, by which callers without the interface call; off, since
+            every provider answers their direct calls. See docs/generic.md.
         tls: to serve TLS instead of plain text.
         max_payload_bytes: the largest message, both ways.
         limits: on what a request may hold.
@@ -133,6 +136,7 @@ class Server:
         propagation: float = PROPAGATION,
         grace: float = GRACE,
         filters: Sequence[Filter] = (),
+        generic: bool = False,
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         limits: Limits | None = None,
@@ -152,7 +156,9 @@ class Server:
         self._max_payload_bytes = max_payload_bytes
         self._limits = limits or Limits()
         self._exports: dict[ServiceKey, _Export] = {}
-        self._codec = Dubbo2Codec(limits=self._limits)
+        codec = Dubbo2Codec(limits=self._limits)
+        self._generic = generic
+        self._codec = GenericCodec(codec, self._limits) if generic else codec
         self._handler = compose(self._filters, self._run_method)
         self._connections: set[_ProviderConnection] = set()
         self._calls: set[asyncio.Task[None]] = set()
@@ -201,16 +207,11 @@ class Server:
         """See `Services`."""
         if method == "$echo":
             return _ECHO, _NO_TYPES
-        export = next(
-            (
-                export
-                for key, export in self._exports.items()
-                if key.interface == interface and key.version == version
-            ),
-            None,
-        )
-        if export is None:
-            raise self._not_exported(ServiceKey(interface, "", version))
+        export = self._export_of(interface, version)
+        if method in INVOKES and method not in export.by_name:
+            if not self._generic:
+                raise generic_off(interface)
+            return INVOKES[method], export.interface.registry
         candidates = export.by_name.get(method, [])
         found = next((each for each, _ in candidates if each.signature.types == types), None)
         if found is None and len(candidates) == 1:
@@ -225,6 +226,16 @@ class Server:
                 progress=Progress.NOT_SENT,
             )
         return found.signature, export.interface.registry
+
+    def interface_of(self, interface: str, version: str) -> Interface:
+        """See `GenericServices`."""
+        return self._export_of(interface, version).interface
+
+    def _export_of(self, interface: str, version: str) -> _Export:
+        for key, export in self._exports.items():
+            if key.interface == interface and key.version == version:
+                return export
+        raise self._not_exported(ServiceKey(interface, "", version))
 
     def _check_load(self, size: int) -> None:
         if len(self._calls) >= self._max_calls:

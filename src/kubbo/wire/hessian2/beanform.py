@@ -126,8 +126,7 @@ class _ToBeans:
             return self.show(value.value, kind, depth)
         if isinstance(value, BINARY) or isinstance(kind, BytesType):
             # An array of descriptors would be Java's way, whose Bytes arrive as Integers.
-            octets = bytes(value) if isinstance(value, BINARY) else _octets(value)
-            return _descriptor("byte[]", _Kind.PRIMITIVE, {"value": octets})
+            return _descriptor("byte[]", _Kind.PRIMITIVE, {"value": _octets(value)})
         marked = java_class_of(value.__class__) is not None and has_dataclass_fields(value)
         if not (marked or isinstance(value, (*ITEMS, *MAPPING, Record))):
             return self._primitive(value, kind)
@@ -233,8 +232,8 @@ class _ToBeans:
             raise within(step, error) from None
 
 
-def _octets(numbers: Any) -> bytes:
-    return bytes(number & 0xFF for number in numbers)
+def _octets(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, BINARY) else bytes(one & 0xFF for one in value)
 
 
 def _descriptor(class_name: str, kind: _Kind, properties: dict[Any, Value]) -> Record:
