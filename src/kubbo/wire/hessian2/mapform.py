@@ -18,7 +18,7 @@ Source: org.apache.dubbo.common.utils.PojoUtils, by what it makes of values.
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -189,7 +189,7 @@ class _ToMaps:
         for index, one in enumerate(value):
             made.append(self._within(f"[{index}]", one, item, depth))
         if array:
-            if any(isinstance(one, DICT) for one in made):
+            if any(_other(one, shown) for one, shown in zip(value, made, strict=True)):
                 assert isinstance(made, JavaList)
                 made.java_type = _ARRAY_OF_OBJECTS
             return made
@@ -198,6 +198,11 @@ class _ToMaps:
             self._made[key] = as_set
             return as_set
         return made
+
+
+def _other(value: Any, shown: Any) -> bool:
+    """Whether an item is of another kind than the array that held it."""
+    return shown.__class__ is not value.__class__ and not isinstance(shown, (int, float))
 
 
 def _text(value: Any) -> Value:
@@ -253,6 +258,7 @@ def from_map_form(
         raise DecodeError("nested too deeply", path=path) from None
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUILDING = object()
 _WRAPPED = (WholeType, FloatingType, DateType, FormType)
 
@@ -278,6 +284,11 @@ class _FromMaps:
             return self._from_text(value, kind)
         if isinstance(value, (*DICT, *ITEMS)):
             return self._container(value, kind, depth)
+        if isinstance(kind, DateType) and value.__class__ in {int, LongValue}:
+            try:
+                return _EPOCH + timedelta(milliseconds=value)
+            except OverflowError:
+                raise kind.mismatch(value) from None
         return value if kind is None else kind.convert(value, self._reader)
 
     def _from_text(self, text: str, kind: JavaType) -> Value:
