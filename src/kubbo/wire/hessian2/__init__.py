@@ -3,7 +3,8 @@
     limits      what one message may cost
     scalars     numbers, text, bytes, dates to bytes
     writer      one message out: tables of classes, types and references
-    reader      one message in: what a first byte means
+    reader      one message in: lists, maps, objects, references
+    literals    the rest that a first byte can mean
     types       Java types of hints: how values are checked, written and converted
     classes     dataclasses, enums and exceptions, prepared once
     platform    BigDecimal, UUID, java.time and their like

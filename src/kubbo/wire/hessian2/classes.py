@@ -192,7 +192,7 @@ class BeanType(JavaType):
         self._generic = generic
         self.fields: tuple[Field, ...] = ()
         self.by_name: dict[str, Field] = {}
-        self._slotted = not hasattr(cls, "__dict__") or _has_slots(cls)
+        self._slotted = _has_slots(cls)
         self._layout: Layout | None = None
         self._write: tuple[Callable[[Writer, Any], None], ...] = ()
         self._values: Callable[[Any], tuple[Any, ...]] = _no_values
@@ -311,8 +311,10 @@ def _one_value(attribute: str) -> Callable[[Any], tuple[Any, ...]]:
     return lambda value: (getattr(value, attribute),)
 
 
-def _has_slots(cls: type) -> bool:
-    return any("__slots__" in one.__dict__ for one in cls.__mro__[:-1])
+def _has_slots(cls: Any) -> bool:
+    """Whether instances have no dict, or keep some attributes elsewhere."""
+    slots = any(one.__dict__.get("__slots__") for one in cls.__mro__)
+    return slots or cls.__dictoffset__ == 0
 
 
 class _BeanClass:

@@ -31,7 +31,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from kubbo.errors import EncodeError, RemoteException
+from kubbo.errors import EncodeError, RemoteException, UsageError
 from kubbo.java import (
     BigIntegerValue,
     BitSet,
@@ -332,7 +332,7 @@ class _Builder:
             return special[0]
         if set(rest) == {"fields"} and isinstance(rest["fields"], DICT):
             rest = rest["fields"]
-        declared = self._registry.parse(name)
+        declared = self._parse(name)
         if isinstance(declared, (BeanType, EnumType)):
             constant = rest.get("name") if isinstance(declared, EnumType) else None
             return self.build(rest if constant is None else constant, declared, depth)
@@ -340,23 +340,29 @@ class _Builder:
             return self.build(rest, kind, depth)
         return Record(name, self._entries(rest, None, depth))
 
+    def _parse(self, name: str) -> JavaType:
+        try:
+            return self._registry.parse(name)
+        except UsageError as error:
+            raise EncodeError(str(error)) from None
+
     def _special(self, name: str, rest: dict[str, Any], depth: int) -> tuple[Value] | None:
         """A value in one of the forms that are no objects, wrapped; None for an object."""
         keys = set(rest)
         if keys == {"base64"} and name == "byte[]":
-            return (self.build(rest["base64"], self._registry.parse(name), depth),)
+            return (self.build(rest["base64"], self._parse(name), depth),)
         if keys == {"items"} and isinstance(rest["items"], LIST):
-            declared = self._registry.parse(name)
+            declared = self._parse(name)
             if isinstance(declared, (ListType, SetType)):
                 items = self._list(rest["items"], declared.item, depth)
                 java_type = declared.java_type
                 return (JavaList.of(items, java_type) if java_type else items,)
         if keys == {"entries"} and isinstance(rest["entries"], LIST):
-            declared = self._registry.parse(name)
+            declared = self._parse(name)
             if isinstance(declared, MapType):
                 return (self._pairs(rest["entries"], declared, depth),)
         if keys == {"value"}:
-            declared = self._registry.parse(name)
+            declared = self._parse(name)
             if isinstance(declared, WholeType) and declared.name == "long":
                 return (LongValue(self.build(rest["value"], declared, depth)),)
             if isinstance(declared, (WholeType, FloatingType, BooleanType, CharType)):

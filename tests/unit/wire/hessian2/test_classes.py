@@ -166,6 +166,32 @@ def test_writing_a_class_does_not_register_it() -> None:
     assert decode(data, registry) == Record("com.example.Nothing")
 
 
+@pojo("com.example.Empty")
+@dataclass(slots=True)
+class Empty:
+    pass
+
+
+class _Slots:
+    __slots__ = ("a",)
+
+
+@pojo("com.example.Half")
+@dataclass
+class Half(_Slots):
+    a: int
+    note: str = ""
+
+
+def test_classes_with_slots_are_read_and_written() -> None:
+    """Without any field, without a dict, and with a dict beside an ancestor's slots."""
+    registry = TypeRegistry([Empty, Address])
+    registry.type_of(Half)
+    for value in (Empty(), Address("Main 1", "5"), Half(1, "x")):
+        assert decode(encode(value), registry) == value
+    assert decode(encode(Empty()), registry).__slots__ == ()
+
+
 def _sent(name: str, /, **fields: Any) -> bytes:
     return encode(Record(name, fields))
 

@@ -215,6 +215,7 @@ def test_a_named_class_takes_an_object_with_or_without_its_name() -> None:
         (User, {"id": 1, "friend": {"price": "x"}}, "friend.price"),
         (Any, {"$ref": "$"}, ""),
         (Any, {"class": 5}, ""),
+        (Any, {"class": "a b"}, ""),
         (Any, {"class": "byte[]", "base64": "#"}, ""),
         (Any, {"class": "java.util.Map", "entries": [[1]]}, "[0]"),
     ],
