@@ -342,6 +342,18 @@ async def test_nobody_listens() -> None:
     assert "tok" not in str(caught.value)
 
 
+async def test_a_knock_sends_nothing() -> None:
+    """Whether somebody listens is found out without a request, at the server or at its proxy."""
+    async with serving(empty) as peer, client(peer) as api:
+        assert await api.reachable()
+    assert peer.asked == []
+    async with client(peer) as api:
+        assert not await api.reachable()
+        with pytest.raises(ApiError) as caught:
+            await api.list_page(ENDPOINT_SLICES, "shop")
+    assert caught.value.failure.unreachable
+
+
 # ------------------------------------------------------------------- watches
 def streaming(
     *pieces: bytes, cut: bool = False

@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import msgspec
@@ -59,6 +59,7 @@ __all__ = [
 T = TypeVar("T", bound="EndpointSlice | Service")
 
 _CONNECT_TIMEOUT = 5.0
+_KNOCK_TIMEOUT = 1.0
 _LIST_TIMEOUT = 30.0
 _GET_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 30.0  # for the head of a watch's answer
@@ -218,6 +219,20 @@ class ClusterClient:
                 resource, response, self.access.server, max_line_bytes=self._max_line_bytes
             )
 
+    async def reachable(self) -> bool:
+        """Whether somebody listens at the server's address (or its proxy's). Sends nothing."""
+        parts = urlsplit(self.access.proxy or self.access.server)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(_KNOCK_TIMEOUT):
+                _, writer = await asyncio.open_connection(parts.hostname, port)
+        except OSError:
+            return False
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        return True
+
     # ------------------------------------------------------------ requests
     async def _read(self, path: str, parameters: Mapping[str, str], *, within: float) -> bytes:
         try:
@@ -314,7 +329,13 @@ class ClusterClient:
                 reason = f"no answer within {within:.0f} s"
             case _:
                 reason = str(error) or type(error).__name__
-        return Failure(0, f"{self.access.server} cannot be reached: {_shown(reason)}")
+        return Failure(
+            0,
+            f"{self.access.server} cannot be reached: {_shown(reason)}",
+            unreachable=isinstance(
+                error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+            ),
+        )
 
 
 def _open_socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:

@@ -42,6 +42,11 @@ API server sends a bookmark within 60 to 76 s of silence; 80 s without a word is
 stream that is dead or, after a restore of etcd, one that waits for a version of the future:
 a list tells, and with it both heal within 90 s.
 
+Knocking. While nobody listens at the server's address, asking costs it nothing, and a wait of
+30 s would only make the view late when it is back. Such a `Wait` may be ended early: the driver
+dials now and then, sends nothing, and calls `handle_reachable` as soon as somebody listens. The
+return is spread over 5 s. Dials that failed don't lengthen the waits after answers that failed.
+
 Doubt. A watch that broke is resumed at its version, which is right unless the server came back
 with another history (etcd restored from a backup): it would then accept a version that it
 never gave, and leave out what happened before. Nothing in the answers shows that, so a stream
@@ -88,6 +93,8 @@ _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _EARLY = 0.9  # of its timeout: the server ended the watch for a reason of its own
 _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
+_RETURN_SPREAD = 5.0
+_FORBIDDEN_FIRST = 3.0  # a server that has just started may not know the Roles yet
 _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST = 15.0, 25.0  # seen within 30 s of the Role's return
 _RETRY_AFTER_MOST = 60.0  # a server may not silence us for longer
 
@@ -116,9 +123,13 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Do nothing for so long, then call `handle_timer`."""
+    """Do nothing for so long, then call `handle_timer`.
+
+    With `knock`, call `handle_reachable` earlier, if the server can be dialled again.
+    """
 
     seconds: float
+    knock: bool = False
 
 
 Action: TypeAlias = List | Watch | Wait
@@ -173,13 +184,15 @@ class Failure:
     """A request failed, or an ERROR event came in the stream.
 
     `status` is the HTTP status or the code of the event, 0 where the server could not be
-    reached, or broke off. `too_large` is its answer to a version of the future.
+    reached, or broke off. `too_large` is its answer to a version of the future. `unreachable`:
+    not even a connection came about.
     """
 
     status: int
     message: str
     retry_after: float | None = None
     too_large: bool = False
+    unreachable: bool = False
 
 
 Event: TypeAlias = "Page[T] | Opened | Changed[T] | Bookmark | Undecodable | Ended | Failure"
@@ -278,6 +291,8 @@ class Reflector(Generic[T]):
         self._doubtful_from = float("inf")
         self._failures = Backoff(rng)
         self._resyncs = Backoff(rng)
+        self._dials = Backoff(rng)
+        self._forbidden_again = False
         self.items: dict[str, T] = {}
         self.synced = False
         self.revision = 0
@@ -319,6 +334,11 @@ class Reflector(Generic[T]):
             return self._begin_relist(self._version)
         return self._begin_watch(now)
 
+    def handle_reachable(self, now: float) -> Action:
+        """Somebody listens again during a `Wait` with `knock`."""
+        self._heard = now
+        return self._wait(self._rng.uniform(0.0, _RETURN_SPREAD))
+
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
         self._heard = now
@@ -326,6 +346,7 @@ class Reflector(Generic[T]):
             case Page():
                 return self._receive_page(event, now)
             case Opened():
+                self._forbidden_again = False
                 self.stale_since = None
                 self.failure = None
                 return None
@@ -437,8 +458,14 @@ class Reflector(Generic[T]):
             self._next = List(version)
         else:
             self._next = List(self._listing.resource_version, limit=self._listing.limit)
+        if failure.unreachable:
+            return self._wait(self._dials.delay(now), knock=True)
         if failure.status == _FORBIDDEN:
-            return self._wait(self._rng.uniform(_FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST))
+            shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
+            if not self._forbidden_again:
+                shortest, longest = 0.0, _FORBIDDEN_FIRST
+            self._forbidden_again = True
+            return self._wait(self._rng.uniform(shortest, longest))
         return self._wait(self._failures.delay(now) + self._asked_to_wait(failure))
 
     def _receive_list_refused(self, failure: Failure, now: float) -> Action:
@@ -465,9 +492,9 @@ class Reflector(Generic[T]):
             self._next = List(self._listing.resource_version, limit=self._listing.limit)
         return self._wait(delay)
 
-    def _wait(self, seconds: float) -> Action:
+    def _wait(self, seconds: float, *, knock: bool = False) -> Action:
         self._phase = _Phase.WAITING
-        return Wait(seconds)
+        return Wait(seconds, knock)
 
     def _doubt(self, now: float) -> None:
         if self._doubtful_from == float("inf"):

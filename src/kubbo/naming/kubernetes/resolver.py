@@ -46,6 +46,7 @@ __all__ = ["KubernetesResolver", "SourceError"]
 
 _log = logging.getLogger("kubbo.naming")
 
+_KNOCK_SHORTEST, _KNOCK_LONGEST = 0.5, 1.0  # seconds between two dials of a server that is away
 _ASK_AGAIN = 30.0  # seconds between two looks at the Service of an empty view
 _FORBIDDEN = 403
 _NOT_FOUND = 404
@@ -84,6 +85,7 @@ class KubernetesResolver:
         """
         self._target = target
         self._connect = connect
+        self._rng = rng
         self._clock = clock
         self._namespace = target.namespace or namespace
         self._protocol: Literal["dubbo", "tri"] = protocol
@@ -110,6 +112,7 @@ class KubernetesResolver:
             namespace=self._namespace or client.access.namespace,
             protocol=self._protocol,
             family=self._family,
+            rng=self._rng,
             clock=self._clock or asyncio.get_running_loop().time,
         )
         await run.drive()
@@ -128,9 +131,11 @@ class _Run:
         namespace: str,
         protocol: Literal["dubbo", "tri"],
         family: Family | None,
+        rng: random.Random,
         clock: Callable[[], float],
     ) -> None:
         self._client = client
+        self._rng = rng
         self._reflector = reflector
         self._publish = publish
         self._target = target
@@ -156,10 +161,9 @@ class _Run:
                 case Watch():
                     action = await self._watch(action)
                     await self._tell()
-                case Wait(seconds):
+                case Wait():
                     await self._tell()
-                    await asyncio.sleep(seconds)
-                    action = self._reflector.handle_timer(self._now())
+                    action = await self._wait(action)
 
     # ------------------------------------------------------------- actions
     async def _list(self, action: List) -> Action:
@@ -180,6 +184,15 @@ class _Run:
         following = self._reflector.receive(event, self._now())
         assert following is not None  # whatever came of a list, something is to be done
         return following
+
+    async def _wait(self, action: Wait) -> Action:
+        until = self._now() + action.seconds
+        while action.knock and (left := until - self._now()) > 0:
+            await asyncio.sleep(min(left, self._rng.uniform(_KNOCK_SHORTEST, _KNOCK_LONGEST)))
+            if self._now() < until and await self._client.reachable():
+                return self._reflector.handle_reachable(self._now())
+        await asyncio.sleep(max(0.0, until - self._now()))
+        return self._reflector.handle_timer(self._now())
 
     async def _watch(self, action: Watch) -> Action:
         try:
