@@ -103,6 +103,19 @@ class _Export:
                 f"it has no {', '.join(missing)}"
             )
 
+    def serves(self, signature: Signature) -> bool:
+        """Whether a method is there for `signature`: one of its own, or its equal of a group.
+
+        `Server.find` knows no group, so it may have found the signature in another export.
+        """
+        if signature in self.by_signature:
+            return True
+        for each, _ in self.by_name.get(signature.name, ()):
+            if each.signature.types == signature.types:
+                self.by_signature[signature] = self.by_signature[each.signature]
+                return True
+        return False
+
 
 class Server:
     """Serves exported objects on one port. Use it by `async with`.
@@ -247,8 +260,17 @@ class Server:
         raise RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
 
     def _check_group(self, received: ReceivedCall) -> None:
-        if received.signature is not _ECHO and received.service not in self._exports:
+        if received.signature is _ECHO:
+            return
+        export = self._exports.get(received.service)
+        if export is None:
             raise self._not_exported(received.service)
+        if not export.serves(received.signature):
+            raise RpcError(
+                Code.UNIMPLEMENTED,
+                f"{received.service} has no method {received.signature}",
+                progress=Progress.NOT_SENT,
+            )
 
     def _not_exported(self, key: ServiceKey) -> RpcError:
         served = ", ".join(map(str, self._exports)) or "nothing"
