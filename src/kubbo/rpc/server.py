@@ -30,6 +30,7 @@ from kubbo.model import Deadline, Invocation, Result, ServiceKey, Signature
 from kubbo.rpc.context import CURRENT, CallContext
 from kubbo.rpc.filters import compose
 from kubbo.rpc.generic import INVOKES, GenericCodec, generic_off
+from kubbo.rpc.metadata import METADATA_SERVICE, METADATA_VERSION, Metadata, MetadataService
 from kubbo.rpc.service import Interface, Method, read_interface
 from kubbo.transport.deadlines import Deadlines, Slot
 from kubbo.transport.link import Budget, Link
@@ -130,6 +131,9 @@ class Server:
         propagation: seconds to keep answering after the order to stop.
         grace: seconds for the calls that are in flight after that.
         filters: surround every call, the first one outermost.
+        application: this application's name, which the provider's metadata tell.
+        metadata: to answer Dubbo's MetadataService, by which Java's application-level discovery
+            and `kubbo describe` learn what is served here.
         generic: to serve `$invoke` too, by which callers without the interface call; off, since
             every provider answers their direct calls. See docs/generic.md.
         tls: to serve TLS instead of plain text.
@@ -149,6 +153,8 @@ class Server:
         propagation: float = PROPAGATION,
         grace: float = GRACE,
         filters: Sequence[Filter] = (),
+        application: str = "",
+        metadata: bool = True,
         generic: bool = False,
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
@@ -169,6 +175,10 @@ class Server:
         self._max_payload_bytes = max_payload_bytes
         self._limits = limits or Limits()
         self._exports: dict[ServiceKey, _Export] = {}
+        self._metadata: _Export | None = None
+        if metadata:
+            told = Metadata(self, application=application, host=host)
+            self._metadata = _Export(read_interface(MetadataService), told)
         codec = Dubbo2Codec(limits=self._limits)
         self._generic = generic
         self._codec = GenericCodec(codec, self._limits) if generic else codec
@@ -214,6 +224,11 @@ class Server:
         """The service keys that are exported."""
         return tuple(self._exports)
 
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces that are exported."""
+        return tuple(export.interface for export in self._exports.values())
+
     def find(
         self, interface: str, version: str, method: str, types: str
     ) -> tuple[Signature, TypeRegistry]:
@@ -248,6 +263,8 @@ class Server:
         for key, export in self._exports.items():
             if key.interface == interface and key.version == version:
                 return export
+        if self._metadata is not None and (interface, version) == _METADATA:
+            return self._metadata
         raise self._not_exported(ServiceKey(interface, "", version))
 
     def _check_load(self, size: int) -> None:
@@ -505,7 +522,8 @@ class Server:
     async def _run_method(self, invocation: Invocation) -> Result:
         if invocation.signature is _ECHO:
             return Result(invocation.arguments[0])
-        export = self._exports[invocation.service]
+        export = self._exports.get(invocation.service) or self._metadata
+        assert export is not None, "checked when the call was received"
         function, is_async = export.by_signature[invocation.signature]
         if is_async:
             return Result(await function(*invocation.arguments))
@@ -522,6 +540,7 @@ class Server:
 
 _NO_TYPES: Final = TypeRegistry()
 _OBJECT: Final = _NO_TYPES.parse("java.lang.Object")
+_METADATA: Final = (METADATA_SERVICE, METADATA_VERSION)
 _ECHO: Final = Signature("$echo", (_OBJECT,), _OBJECT)
 
 
