@@ -497,7 +497,7 @@ class Server:
             text = f"the result of {received.signature} cannot be sent: {error}"
             answer = self._codec.encode_exception(received, RuntimeError(text), {})
         except Exception as error:  # noqa: BLE001 - whatever a method raises is its answer
-            answer = self._codec.encode_exception(received, error, context.response_attachments)
+            answer = self._exception(received, error, context)
         finally:
             self._budget.give_back(size)
             if slot is not None:
@@ -518,6 +518,13 @@ class Server:
         if result.attachments:
             context.response_attachments.update(result.attachments)
         return self._codec.encode_result(received, result.value, context.response_attachments)
+
+    def _exception(self, received: ReceivedCall, error: Exception, context: CallContext) -> bytes:
+        try:
+            return self._codec.encode_exception(received, error, context.response_attachments)
+        except EncodeError as failure:  # the exception itself always encodes
+            _log.warning("%s: the answer goes without attachments: %s", received.signature, failure)
+            return self._codec.encode_exception(received, error, {})
 
     async def _run_method(self, invocation: Invocation) -> Result:
         if invocation.signature is _ECHO:
