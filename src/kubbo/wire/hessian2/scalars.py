@@ -39,7 +39,7 @@ _FLOAT_NORMAL = 2.0**-126
 
 _INT_1 = [bytes([0x90 + n]) for n in range(-16, 48)]
 _LONG_1 = [bytes([0xE0 + n]) for n in range(-8, 16)]
-_TEXT_1 = [bytes([n]) for n in range(32)]
+TEXT_HEADS = [bytes([n]) for n in range(32)]  # of strings below 32 units
 _BINARY_1 = [bytes([0x20 + n]) for n in range(16)]
 
 
@@ -122,7 +122,7 @@ def encode_text(text: str) -> bytes:
     if text.isascii():
         length = len(text)
         if length < 0x20:
-            return _TEXT_1[length] + text.encode()
+            return TEXT_HEADS[length] + text.encode()
         if length < 0x400:
             return (0x3000 + length).to_bytes(2, "big") + text.encode()
         units = text
@@ -140,7 +140,7 @@ def encode_text(text: str) -> bytes:
         start = end
     left = length - start
     if left < 0x20:
-        parts.append(_TEXT_1[left])
+        parts.append(TEXT_HEADS[left])
     elif left < 0x400:
         parts.append((0x3000 + left).to_bytes(2, "big"))
     else:

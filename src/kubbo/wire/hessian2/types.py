@@ -34,6 +34,7 @@ from kubbo.wire.hessian2.scalars import (
     INT_MIN,
     LONG_MAX,
     LONG_MIN,
+    TEXT_HEADS,
     encode_binary,
     encode_date,
     encode_double,
@@ -276,7 +277,9 @@ class StringType(JavaType):
         super().__init__(name, component=component, plain=frozenset({str, type(None)}))
 
     def write(self, writer: Writer, value: Value) -> None:
-        if value.__class__ is str or isinstance(value, str):
+        if value.__class__ is str and len(value) < 0x20 and value.isascii():
+            writer.put(TEXT_HEADS[len(value)] + value.encode())  # most strings, without a call
+        elif isinstance(value, str):
             writer.put(encode_text(value))
         elif value is None:
             writer.put(b"N")
