@@ -280,8 +280,11 @@ class Server:
         if received.signature is _ECHO:
             return
         export = self._exports.get(received.service)
+        key = received.service
+        if export is None and (key.interface, key.version) == _METADATA:
+            export = self._metadata  # in any group: Java asks in that of the application's name
         if export is None:
-            raise self._not_exported(received.service)
+            raise self._not_exported(key)
         if not export.serves(received.signature):
             raise RpcError(
                 Code.UNIMPLEMENTED,
