@@ -51,6 +51,7 @@ __all__ = [
     "DateValue",
     "Double",
     "Float",
+    "HiddenName",
     "Instant",
     "Int",
     "JavaClass",
@@ -349,6 +350,25 @@ class Record:
 
     def __repr__(self) -> str:
         return render(self)
+
+
+class HiddenName(str):
+    """The name of a record's field that a subclass's field of the same name hides.
+
+    Java writes both. The hidden one is kept under a key that is equal to itself only, so
+    that the plain name finds the subclass's, and both are written back.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
 
 class JavaList(list[Any]):

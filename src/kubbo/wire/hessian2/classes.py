@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubbo.errors import EncodeError, UsageError
-from kubbo.java import JavaClass, Record
+from kubbo.java import HiddenName, JavaClass, Record
 from kubbo.wire.hessian2.faults import TRUNCATED, Fault
 from kubbo.wire.hessian2.kinds import DICT
 from kubbo.wire.hessian2.reader import READ, Read, Reader
@@ -55,7 +55,7 @@ class RecordClass:
 
     def __init__(self, name: str, fields: tuple[str, ...]) -> None:
         self._name = name
-        self._fields = fields
+        self._fields = fields if len(set(fields)) == len(fields) else _hide_repeated(fields)
         self.width = 1 + len(fields)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
@@ -69,6 +69,12 @@ class RecordClass:
         reader.refs.append(record)
         read_fields(reader, at, depth, self._fields, fields)
         return record
+
+
+def _hide_repeated(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, all but the last of equal ones hidden: the subclass's comes last."""
+    last = {name: at for at, name in enumerate(fields)}
+    return tuple(name if last[name] == at else HiddenName(name) for at, name in enumerate(fields))
 
 
 def read_fields(

@@ -37,6 +37,7 @@ from kubbo.java import (
     BitSet,
     Class,
     DateValue,
+    HiddenName,
     JavaDatetime,
     JavaList,
     JavaMap,
@@ -502,7 +503,7 @@ class _Showing:
         shown = {
             field: self.show(one, f"{path}.{field}", depth)
             for field, one in fields.items()
-            if self._left >= 0
+            if self._left >= 0 and not isinstance(field, HiddenName)
         }
         # Fields that would read as one of the other forms stand apart.
         if "class" in shown or set(shown) in _FORMS_WITHOUT_FIELDS:
