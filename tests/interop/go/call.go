@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"sync"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+
+	hessian "github.com/apache/dubbo-go-hessian2"
+)
+
+type request struct {
+	ID          int            `json:"id"`
+	URL         string         `json:"url"`
+	Interface   string         `json:"interface"`
+	Group       string         `json:"group"`
+	Version     string         `json:"version"`
+	Method      string         `json:"method"`
+	Args        []any          `json:"args"`
+	Attachments map[string]any `json:"attachments"`
+	Timeout     int            `json:"timeout"` // ms
+	Oneway      bool           `json:"oneway"`
+}
+
+// caller is one method of a provider, as a Go program has it: a function in a struct.
+type caller func(ctx context.Context, args []any) (any, error)
+
+type consumer struct {
+	sync.Mutex
+	client  *client.Client
+	callers map[string]caller
+}
+
+// caller dials once for each method, address and timeout; dubbo-go shares the connection.
+func (c *consumer) caller(asked *request) (made caller, err error) {
+	c.Lock()
+	defer c.Unlock()
+	key := fmt.Sprint(asked.URL, " ", asked.Group, "/", asked.Interface, ":", asked.Version, " ",
+		asked.Method, asked.Timeout, asked.Oneway)
+	if made, ok := c.callers[key]; ok {
+		return made, nil
+	}
+	defer func() { // dubbo-go panics where nobody listens
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("dubbo-go panicked: %v", problem)
+		}
+	}()
+	stub := reflect.New(reflect.StructOf([]reflect.StructField{{
+		Name: "Call",
+		Type: reflect.TypeFor[func(context.Context, []any) (any, error)](),
+		Tag:  reflect.StructTag(fmt.Sprintf("dubbo:%q", asked.Method)),
+	}}))
+	options := []client.ReferenceOption{
+		client.WithURL(asked.URL),
+		client.WithProtocolDubbo(),
+		client.WithSerialization(constant.Hessian2Serialization),
+		client.WithGroup(asked.Group),
+		client.WithVersion(asked.Version),
+		client.WithRequestTimeout(time.Duration(asked.Timeout) * time.Millisecond),
+		client.WithClusterFailFast(),
+	}
+	if asked.Oneway {
+		options = append(options, client.WithAsync())
+	}
+	if _, err := c.client.DialWithService(asked.Interface, stub.Interface(), options...); err != nil {
+		return nil, err
+	}
+	made = stub.Elem().Field(0).Interface().(func(context.Context, []any) (any, error))
+	if made == nil {
+		return nil, errors.New("dubbo-go made no proxy")
+	}
+	c.callers[key] = made
+	return made, nil
+}
+
+func (c *consumer) answer(asked *request) (answer value) {
+	answer = value{"id": asked.ID, "ok": false}
+	defer func() {
+		if problem := recover(); problem != nil {
+			answer["error"] = fmt.Sprintf("panic: %v", problem)
+		}
+	}()
+	args := make([]any, len(asked.Args))
+	for i, each := range asked.Args {
+		var err error
+		if args[i], err = build(each); err != nil {
+			answer["error"] = err.Error()
+			return answer
+		}
+	}
+	made, err := c.caller(asked)
+	if err != nil {
+		answer["error"] = err.Error()
+		return answer
+	}
+	ctx := context.WithValue(context.Background(), constant.AttachmentKey, asked.Attachments)
+	got, err := made(ctx, args)
+	if err != nil {
+		answer["error"] = err.Error()
+		if class, ok := err.(hessian.POJO); ok {
+			answer["exception"] = class.JavaClassName()
+			answer["go"] = describe(err)
+		}
+		return answer
+	}
+	answer["ok"] = true
+	answer["value"] = describe(got)
+	return answer
+}
+
+func asText(in any) string {
+	text, err := json.Marshal(in)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+func call(in *bufio.Reader, out *lines) error {
+	made, err := client.NewClient(client.WithClientRetries(0))
+	if err != nil {
+		return err
+	}
+	calls := &consumer{client: made, callers: map[string]caller{}}
+	out.write(map[string]any{"ready": true, "pid": os.Getpid()})
+	for {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		asked := new(request)
+		decoder := json.NewDecoder(bytes.NewReader(line))
+		decoder.UseNumber()
+		if err := decoder.Decode(asked); err != nil {
+			return err
+		}
+		go func() { out.write(calls.answer(asked)) }()
+	}
+}

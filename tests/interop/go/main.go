@@ -1,0 +1,77 @@
+// The dubbo-go peer of the interop tests: a provider, or a consumer that a test drives.
+//
+//	peer provide PORT   serve GreetService and EchoService until stdin ends; 0 takes a free port
+//	peer call           read one call a line, write one answer a line, matched by "id"
+//
+// Both speak the dubbo protocol with hessian2 only. The first line of each is {"ready": true, ...}.
+// What dubbo-go logs goes to stderr. values.go tells how values are written in the lines.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	_ "dubbo.apache.org/dubbo-go/v3/cluster/cluster/failfast"
+	_ "dubbo.apache.org/dubbo-go/v3/cluster/cluster/failover"
+	_ "dubbo.apache.org/dubbo-go/v3/cluster/loadbalance/random"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/echo"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/generic"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/graceful_shutdown"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/token"
+	_ "dubbo.apache.org/dubbo-go/v3/protocol/dubbo"
+	_ "dubbo.apache.org/dubbo-go/v3/proxy/proxy_factory"
+)
+
+// lines writes whole lines, from any goroutine.
+type lines struct {
+	sync.Mutex
+	file *os.File
+}
+
+func (l *lines) write(value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		fail(err)
+	}
+	l.Lock()
+	defer l.Unlock()
+	_, _ = l.file.Write(append(text, '\n'))
+}
+
+// ownStdout keeps stdout for the lines: dubbo-go logs to what it takes for stdout.
+func ownStdout() (*lines, error) {
+	kept, err := syscall.Dup(1)
+	if err != nil {
+		return nil, err
+	}
+	return &lines{file: os.NewFile(uintptr(kept), "lines")}, syscall.Dup3(2, 1, 0)
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "go peer:", err)
+	os.Exit(1)
+}
+
+func main() {
+	out, err := ownStdout()
+	if err != nil {
+		fail(err)
+	}
+	in := bufio.NewReaderSize(os.Stdin, 1<<20)
+	register()
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "provide":
+		err = provide(os.Args[2], in, out)
+	case len(os.Args) == 2 && os.Args[1] == "call":
+		err = call(in, out)
+	default:
+		err = fmt.Errorf("usage: peer provide PORT | peer call")
+	}
+	if err != nil {
+		fail(err)
+	}
+}
