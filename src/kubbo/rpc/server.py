@@ -489,6 +489,9 @@ class Server:
             assert task is not None
             slot = self._deadlines.add(context.deadline.at, task, partial(_expire, task, context))
         try:
+            # A peer that asks and does not read must not have its answers pile up here.
+            if not connection.writable and not oneway:
+                await connection.wait_writable()
             answer = await self._answer(received, context)
         except asyncio.CancelledError:
             if not oneway:
@@ -596,6 +599,16 @@ class _ProviderConnection:
         """The consumer's address."""
         return self._link.peer if self._link is not None else ""
 
+    @property
+    def writable(self) -> bool:
+        """Whether the consumer keeps up with reading; a lost one needs no answers."""
+        return self._link is None or self._link.writable or self._link.closing
+
+    async def wait_writable(self) -> None:
+        """See `Link.wait_writable`."""
+        if self._link is not None:
+            await self._link.wait_writable()
+
     # -- Receiver
 
     def link_made(self, link: Link) -> None:
@@ -630,7 +643,7 @@ class _ProviderConnection:
             link.session.send_message(call, payload, end=True)
         except EncodeError as error:
             link.session.end_call(call, Status(Code.INTERNAL, f"the result is too large: {error}"))
-        link.flush_soon()
+        link.flush_soon(len(payload))
 
     def refuse(self, call: int, status: Status) -> None:
         """Answer a call with a status."""

@@ -122,11 +122,12 @@ class Connection:
         oneway = invocation.kind is Kind.ONEWAY
         call = session.start_call(_ONE_WAY if oneway else _TWO_WAY, loop.time())
         session.send_message(call, payload, end=True)
-        link.flush_soon()
+        flushes = link.flushes
+        link.flush_soon(len(payload))
         if oneway:
             return Result(endpoint=self.endpoint)
         future: asyncio.Future[bytes] = loop.create_future()
-        self._calls[call] = (future, link.flushes)
+        self._calls[call] = (future, flushes)
         if len(self._calls) == 1:
             link.arm()
         slot = self._deadlines.add(deadline, future, partial(self._expire, future, remaining))

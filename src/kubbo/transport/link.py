@@ -27,6 +27,11 @@ LINGER: Final = 1.0
 WRITE_BUFFER_BYTES: Final = 1024 * 1024
 """Unwritten bytes above which a link is not `writable`: senders wait, requests are not read."""
 
+FLUSH_BYTES: Final = 64 * 1024
+"""Queued bytes that are written without waiting for the end of the turn. A turn may bring a
+thousand calls: only what was handed to the socket counts for `writable`.
+"""
+
 
 class Budget:
     """Bytes that may be held at once, of whatever a peer makes its provider hold."""
@@ -93,6 +98,7 @@ class Link(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._flush_scheduled = False
+        self._queued_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writable_waiters: set[asyncio.Future[None]] = set()
         self._closing = False
@@ -163,15 +169,19 @@ class Link(asyncio.Protocol):
         """Nothing new can be sent."""
         return self._closing
 
-    def flush_soon(self) -> None:
-        """Have what the session queued written in this turn of the loop."""
-        if not self._flush_scheduled:
+    def flush_soon(self, size: int = 0) -> None:
+        """Have what the session queued, `size` bytes more, written in this turn of the loop."""
+        self._queued_bytes += size
+        if self._queued_bytes > FLUSH_BYTES:
+            self.flush()
+        elif not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what the session has queued."""
         self._flush_scheduled = False
+        self._queued_bytes = 0
         chunks = self.session.data_to_send()
         if chunks and self._transport is not None and not self._transport.is_closing():
             self.flushes += 1

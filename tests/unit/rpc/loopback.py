@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import kubbo
 from kubbo.java import Long, pojo
+from kubbo.model import Deadline, Invocation
+from kubbo.rpc.service import read_interface
+from kubbo.wire.dubbo2 import Dubbo2Codec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 TRACE: ContextVar[str] = ContextVar("trace", default="none")
 
@@ -167,6 +170,7 @@ class ShopHere:
         return len(text)
 
     async def text(self, size: int) -> str:
+        self.started["text"] += 1
         return "x" * size
 
 
@@ -182,6 +186,88 @@ async def serving(
         yield server
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Let others run until it is so."""
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - a state that nobody announces
+            await asyncio.sleep(0)
+
+
 def at(*servers: kubbo.Server) -> str:
     """The target of these providers."""
     return "static:///" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+
+
+def frame(flags: int, status: int, call: int, body: bytes) -> bytes:
+    """A frame of dubbo2, spelled out."""
+    return (
+        b"\xda\xbb"
+        + bytes((flags, status))
+        + call.to_bytes(8, "big")
+        + len(body).to_bytes(4, "big")
+        + body
+    )
+
+
+def request(name: str, *arguments: Any, timeout: float = 20.0) -> bytes:
+    """The body of a request for a method of Shop."""
+    interface = read_interface(Shop)
+    invocation = Invocation(
+        interface.key, interface.methods[name].signature, arguments, Deadline(0.0)
+    )
+    return Dubbo2Codec(interface.registry).encode_request(invocation, timeout)
+
+
+class FakeProvider:
+    """A provider that says to each connection what `answer` makes of what it has received.
+
+    `answer` gets one request's call id and body and returns raw bytes, or None to close.
+    """
+
+    def __init__(self, answer: Callable[[int, bytes], bytes | None]) -> None:
+        self.answer = answer
+        self.connections = 0
+        self.requests = 0
+        self.port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    @property
+    def target(self) -> str:
+        return f"static:///127.0.0.1:{self.port}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while True:
+                head = await reader.readexactly(16)
+                body = await reader.readexactly(int.from_bytes(head[12:16], "big"))
+                if head[2] & 0x20:
+                    continue
+                self.requests += 1
+                said = self.answer(int.from_bytes(head[4:12], "big"), body)
+                if said is None:
+                    return
+                writer.write(said)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

@@ -14,6 +14,8 @@ from tests.unit.rpc.loopback import (
     ShopHere,
     User,
     at,
+    frame,
+    request,
     serving,
 )
 
@@ -256,27 +258,16 @@ async def test_a_deadline_ends_the_call_and_the_method(both: Both) -> None:
 
 
 async def test_the_provider_answers_an_expired_call(both: Both) -> None:
-    """A consumer that waits longer than it granted reads status 31."""
-    async with kubbo.Channel(timeout=20.0) as channel:
-        shop = channel.refer(Shop, both.target)
-        await shop.who()
-        connection = connection_of(channel)
-        reader, writer = await asyncio.open_connection("127.0.0.1", both.server.port)
-        sent: list[bytes] = []
-        connection._link.session.send_message, send = (
-            lambda call, payload, *, end: sent.append(payload),
-            connection._link.session.send_message,
-        )
-        del send
-        call = asyncio.create_task(kubbo.options(shop, timeout=0.05).wait("granted"))
-        with pytest.raises(DeadlineExceeded):
-            await call
-        head = b"\xda\xbb\xc2\x00" + (7).to_bytes(8, "big") + len(sent[0]).to_bytes(4, "big")
-        writer.write(head + sent[0])
-        answer = await reader.readexactly(16)
-        assert answer[3] == 31
-        writer.close()
-        await writer.wait_closed()
+    """A consumer that waits longer than it granted reads status 31, and how long it was."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", both.server.port)
+    writer.write(frame(0xC2, 0, 7, request("wait", "granted", timeout=0.05)))
+    head = await reader.readexactly(16)
+    assert head[:12] == frame(0x02, 31, 7, b"")[:12]
+    body = await reader.readexactly(int.from_bytes(head[12:], "big"))
+    assert b"did not end within the 0.05 s granted" in body
+    assert both.here.cancelled["granted"] == 1
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_deadline_is_carried(both: Both) -> None:
