@@ -202,14 +202,19 @@ async def test_a_process_ends_with_the_exit_code(target, arguments, code):
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["sayHello", "1"], ["nothing"], ["greet", '{"class":"com.example.Dog"}']]
-)
-async def test_a_call_that_the_provider_refuses_ends_with_1_and_names_types(target, arguments):
-    """What is refused for its name or types gets the advice to give --types."""
-    ended = await run("call", target, KEY, *arguments)
+async def test_a_class_that_the_method_does_not_take_ends_with_1(target):
+    """The provider refuses it; the types that were asked for are told, and --types."""
+    ended = await run("call", target, KEY, "greet", '{"class":"com.example.Dog"}')
     assert (ended.code, ended.out) == (1, "")
     assert "--types" in ended.err
+
+
+async def test_a_method_that_is_not_there_ends_with_1(target):
+    """Those that there are get listed, with their types."""
+    ended = await run("call", target, KEY, "nothing")
+    assert (ended.code, ended.out) == (1, "")
+    assert "nothing() was asked for; there are " in ended.err
+    assert "sayHello(java.lang.String)" in ended.err
 
 
 async def test_a_mistake_of_the_user_ends_with_2(target):

@@ -105,7 +105,7 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
                 if command == "echo $?":
                     assert output == f"{code}\n", command
                     continue
-                async with shell(command.replace(f":{PORT} ", f":{port} "), env) as process:
+                async with shell(command.replace(f":{PORT}", f":{port}"), env) as process:
                     printed, _ = await process.communicate()
                 text = printed.decode().replace(f":{port}", f":{PORT}")
                 text = text.replace(str(config), KUBECONFIG)
@@ -114,4 +114,4 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
             provider.send_signal(signal.SIGINT)
             await provider.communicate()
             assert provider.returncode == 0
-    assert len(page) == 14, "a command was added to the page, or was lost from it"
+    assert len(page) == 16, "a command was added to the page, or was lost from it"

@@ -1,4 +1,4 @@
-"""The command line: `kubbo call`, `endpoints`, `serve`, `map` and `demo`.
+"""The command line: `kubbo call`, `endpoints`, `describe`, `serve`, `map` and `demo`.
 
 Nothing is imported here but what parses arguments, and that only when `main` runs; a
 command's own module loads when the command is chosen, and the HTTP client only where a

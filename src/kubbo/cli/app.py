@@ -17,6 +17,10 @@ __all__ = ["kubbo", "run"]
 _COMMANDS: Final = {
     "call": ("kubbo.cli.call:call", "Call a method of a provider."),
     "endpoints": ("kubbo.cli.endpoints:endpoints", "Show the providers that a target has."),
+    "describe": (
+        "kubbo.cli.describe:describe",
+        "Show what a provider serves: interfaces, methods, types.",
+    ),
     "serve": ("kubbo.cli.serve:serve", "Serve a Python object as a provider."),
     "map": ("kubbo.cli.map:map_key", "Show which target a service key leads to, and why."),
     "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),

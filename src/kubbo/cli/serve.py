@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import click
 
@@ -49,7 +50,27 @@ terminationGracePeriodSeconds (30).
     metavar="SECONDS",
     help="How long calls in flight may take after that.",
 )
-def serve(what: str, port: int, host: str | None, propagation: float, grace: float) -> None:
+@click.option(
+    "--application",
+    default="",
+    metavar="NAME",
+    help="This application's name, as the provider's metadata tell it.",
+)
+@click.option(
+    "--generic",
+    is_flag=True,
+    help="Serve $invoke too, for callers without the interface.",
+)
+def serve(
+    *,
+    what: str,
+    port: int,
+    host: str | None,
+    propagation: float,
+    grace: float,
+    application: str,
+    generic: bool,
+) -> None:
     """Serve OBJECT of MODULE on a port, until SIGTERM.
 
     OBJECT is a class or an instance that implements an interface marked with @kubbo.service,
@@ -57,16 +78,22 @@ def serve(what: str, port: int, host: str | None, propagation: float, grace: flo
     with the current directory in front.
     """
     found = load_object(what)
-    asyncio.run(_serve(found, what, port, host, propagation=propagation, grace=grace))
+    options: dict[str, Any] = {
+        "propagation": propagation,
+        "grace": grace,
+        "application": application,
+        "generic": generic,
+    }
+    asyncio.run(_serve(found, what, port, host, options))
 
 
 async def _serve(
-    found: object, what: str, port: int, host: str | None, *, propagation: float, grace: float
+    found: object, what: str, port: int, host: str | None, options: dict[str, Any]
 ) -> None:
     from kubbo.rpc.server import Server  # noqa: PLC0415 - when a command runs
 
     implementations = await make_implementations(found, what)
-    async with Server(port, host=host, propagation=propagation, grace=grace) as server:
+    async with Server(port, host=host, **options) as server:
         for implementation in implementations:
             server.export(implementation)
         try:

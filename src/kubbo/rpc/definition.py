@@ -132,7 +132,7 @@ def _collect(kind: Type, types: dict[str, TypeDefinition]) -> None:
         elif isinstance(one, MapType):
             waiting += (one.key, one.value)
         elif isinstance(one, BeanType) and one.name not in types:
-            properties = {each.name: _text_of(each.type) for each in one.fields}
+            properties = {each.name: _text_of(each.type) for each in reversed(one.fields)}
             types[one.name] = TypeDefinition(one.name, properties)
             waiting.extend(each.type for each in one.fields)
         elif isinstance(one, EnumType) and one.name not in types:
