@@ -37,7 +37,7 @@ from kubbo.naming.kubernetes.reflector import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from typing import Self
 
     from kubbo.naming.kubernetes.credentials import Access
@@ -113,11 +113,16 @@ class ClusterClient:
         *,
         max_list_bytes: int = MAX_LIST_BYTES,
         max_line_bytes: int = MAX_LINE_BYTES,
+        connector: Callable[[], aiohttp.BaseConnector] | None = None,
     ) -> None:
-        """The limits are for one answer's body and for one line of a watch."""
+        """The limits are for one answer's body and for one line of a watch.
+
+        `connector` makes what opens the connections; one over TCP by default.
+        """
         self.access = access
         self._max_list_bytes = max_list_bytes
         self._max_line_bytes = max_line_bytes
+        self._connector = connector or _tcp_connector
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -285,10 +290,7 @@ class ClusterClient:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0,  # each watch holds a connection; their owners bound their number
-                    socket_factory=_open_socket,
-                ),
+                connector=self._connector(),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=_CONNECT_TIMEOUT, connect=_CONNECT_TIMEOUT
                 ),
@@ -336,6 +338,11 @@ class ClusterClient:
                 error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
             ),
         )
+
+
+def _tcp_connector() -> aiohttp.BaseConnector:
+    # Each watch holds a connection; their owners bound their number.
+    return aiohttp.TCPConnector(limit=0, socket_factory=_open_socket)
 
 
 def _open_socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
