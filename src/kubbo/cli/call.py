@@ -180,7 +180,9 @@ class _Asked:
         from kubbo.config import Options  # noqa: PLC0415 - as it runs
         from kubbo.naming import KubernetesTarget, parse_target  # noqa: PLC0415
         from kubbo.rpc.channel import Channel  # noqa: PLC0415
+        from kubbo.wire.hessian2 import TypeRegistry  # noqa: PLC0415
         from kubbo.wire.hessian2.jsonform import to_json  # noqa: PLC0415
+        from kubbo.wire.hessian2.mapform import from_map_form  # noqa: PLC0415
 
         parsed = parse_target(self.target)
         self.target = str(parsed)
@@ -199,6 +201,8 @@ class _Asked:
                 result = await self._send(channel, key, self.types, self.values)
             else:
                 result = await self._infer(channel, key)
+            if self.generic:
+                result = from_map_form(result, None, TypeRegistry(), records=True)
             return to_json(result)
 
     def _left(self) -> float:
@@ -260,6 +264,6 @@ class _Asked:
                 error.add_note(
                     f"{self.method}({', '.join(types or ())}) of {key} was asked for; if it is "
                     "declared with other parameter types, give those with --types, as Java "
-                    "writes them"
+                    "writes them, or let the provider find it with --generic"
                 )
             raise

@@ -243,15 +243,20 @@ def from_map_form(
     registry: TypeRegistry,
     *,
     limits: Limits | None = None,
+    records: bool = False,
     path: str = "",
 ) -> Value:
     """What a value in map form is as a `type`; None where nothing is declared.
+
+    A map whose class is not registered stays a map where nothing is declared, or becomes a
+    `kubbo.java.Record` for `records`.
 
     Raises:
         DecodeError: it is none.
     """
     try:
-        return _FromMaps(registry, limits or DEFAULT_LIMITS).build(value, type, 0)
+        made = _FromMaps(registry, limits or DEFAULT_LIMITS, records=records)
+        return made.build(value, type, 0)
     except Fault as fault:
         raise fault.error(path) from None
     except RecursionError:
@@ -264,8 +269,9 @@ _WRAPPED = (WholeType, FloatingType, DateType, FormType)
 
 
 class _FromMaps:
-    def __init__(self, registry: TypeRegistry, limits: Limits) -> None:
+    def __init__(self, registry: TypeRegistry, limits: Limits, *, records: bool) -> None:
         self._registry = registry
+        self._records = records
         self._limits = limits
         self._reader = Reader(b"", registry, limits)
         self._made: dict[tuple[int, int], Value] = {}
@@ -331,6 +337,8 @@ class _FromMaps:
             found = self._registry.parse(name)
         except UsageError:  # no name of Java's
             return kind
+        if self._records and kind is None and isinstance(found, RecordType):
+            return found
         if not isinstance(found, (BeanType, EnumType)):
             return kind
         if kind is None or not isinstance(kind, BeanType):
