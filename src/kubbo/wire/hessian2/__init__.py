@@ -11,6 +11,7 @@
     registry    which classes may be built; the type of a hint or of a Java name
     exceptions  Java's throwables and Python's exceptions
     jsonform    values as JSON, for people and command lines
+    twin        the compiled reader and writer, where they are installed
 
 `encode` and `decode` are for single values; a message of several goes through one `Writer`
 or `Reader`, whose tables run through all of it.
@@ -22,10 +23,9 @@ from typing import TYPE_CHECKING
 
 from kubbo.errors import DecodeError
 from kubbo.wire.hessian2.limits import Limits
-from kubbo.wire.hessian2.reader import Reader
 from kubbo.wire.hessian2.registry import TypeRegistry
+from kubbo.wire.hessian2.twin import Reader, Writer
 from kubbo.wire.hessian2.types import JavaType
-from kubbo.wire.hessian2.writer import Writer
 
 if TYPE_CHECKING:
     from kubbo.model import Value

@@ -1,0 +1,1122 @@
+//! Reads Hessian 2.0: the twin of `kubbo.wire.hessian2.reader.Reader`.
+//!
+//! The state of a message lives in the Python object `Reader`, under the names that the pure
+//! functions use. While a value is read it is kept in `Run`, and written back before any pure
+//! function is called on the same message (`Run::ask`). Whatever is wrong ends in `Stop`
+//! without a word: `Reader::read` then has the pure codec read the whole message again, whose
+//! error is the caller's.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
+
+use crate::plans::{
+    BeanPlan, Class, ClassPlan, Convert, ConvertPlan, FieldPlan, Plain, Plans, Store,
+    DISAGREEMENTS, MAX_DEFINITION_BYTES,
+};
+use crate::pure::{pure, LimitNumbers, Pure};
+use crate::text;
+
+/// Containers within each other that are read here; the pure codec reads what is deeper, and
+/// Python's own limit of recursion guards that. A level takes about half a KiB of stack.
+const MAX_LEVELS: i64 = 128;
+
+/// Something is wrong, or Python raised (see `Run::error`).
+struct Stop;
+
+type Read<T> = Result<T, Stop>;
+
+/// What only this side keeps of a message.
+#[derive(Default)]
+struct Own {
+    /// How each class of the message is read; may lag behind `Reader::classes`.
+    plans: Vec<Arc<ClassPlan>>,
+    /// Offset and type of every value that was read, for doing it again.
+    history: Vec<(i64, Option<Py<PyAny>>)>,
+    /// The pure reader that goes on with the message, after a disagreement.
+    replaced_by: Option<Py<PyAny>>,
+}
+
+/// Decodes one message, value by value.
+#[pyclass(frozen, module = "kubbo_native")]
+pub struct Reader {
+    #[pyo3(get)]
+    data: Py<PyBytes>,
+    #[pyo3(get)]
+    registry: Py<PyAny>,
+    #[pyo3(get)]
+    limits: Py<PyAny>,
+    #[pyo3(get)]
+    size: i64,
+    #[pyo3(get)]
+    refs: Py<PyList>,
+    #[pyo3(get)]
+    types: Py<PyList>,
+    #[pyo3(get)]
+    classes: Py<PyList>,
+    #[pyo3(get)]
+    converted: Py<PyDict>,
+    offset: AtomicI64,
+    nodes: AtomicI64,
+    field_names: AtomicI64,
+    numbers: LimitNumbers,
+    plans: Py<Plans>,
+    own: Mutex<Own>,
+}
+
+/// The plans of a registry, which are made when they are first asked for.
+pub fn plans_of<'py>(registry: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Plans>> {
+    let py = registry.py();
+    if let Some(known) = registry.getattr_opt(intern!(py, "native"))? {
+        if let Ok(plans) = known.cast_into::<Plans>() {
+            return Ok(plans);
+        }
+    }
+    let made = Bound::new(py, Plans::default())?;
+    registry.setattr(intern!(py, "native"), &made)?;
+    Ok(made)
+}
+
+#[pymethods]
+impl Reader {
+    #[new]
+    #[pyo3(signature = (data, registry, limits=None, offset=0))]
+    fn new(
+        data: &Bound<'_, PyAny>,
+        registry: &Bound<'_, PyAny>,
+        limits: Option<&Bound<'_, PyAny>>,
+        offset: i64,
+    ) -> PyResult<Self> {
+        let py = data.py();
+        let pure = pure(py)?;
+        let data = match data.cast_exact::<PyBytes>() {
+            Ok(bytes) => bytes.clone(),
+            Err(_) => py.get_type::<PyBytes>().call1((data,))?.cast_into()?,
+        };
+        let limits = match limits {
+            Some(limits) if limits.is_truthy()? => limits,
+            _ => pure.default_limits.bind(py),
+        };
+        let numbers = pure.numbers(limits)?;
+        Ok(Self {
+            size: data.as_bytes().len() as i64,
+            data: data.unbind(),
+            registry: registry.clone().unbind(),
+            limits: limits.clone().unbind(),
+            refs: PyList::empty(py).unbind(),
+            types: PyList::empty(py).unbind(),
+            classes: PyList::empty(py).unbind(),
+            converted: PyDict::new(py).unbind(),
+            offset: AtomicI64::new(offset),
+            nodes: AtomicI64::new(numbers.nodes),
+            field_names: AtomicI64::new(numbers.field_names),
+            numbers,
+            plans: plans_of(registry)?.unbind(),
+            own: Mutex::default(),
+        })
+    }
+
+    #[getter]
+    fn offset(&self) -> i64 {
+        self.offset.load(Relaxed)
+    }
+
+    #[setter]
+    fn set_offset(&self, offset: i64) {
+        self.offset.store(offset, Relaxed);
+    }
+
+    #[getter]
+    fn nodes(&self) -> i64 {
+        self.nodes.load(Relaxed)
+    }
+
+    #[setter]
+    fn set_nodes(&self, nodes: i64) {
+        self.nodes.store(nodes, Relaxed);
+    }
+
+    #[getter]
+    fn field_names(&self) -> i64 {
+        self.field_names.load(Relaxed)
+    }
+
+    #[setter]
+    fn set_field_names(&self, names: i64) {
+        self.field_names.store(names, Relaxed);
+    }
+
+    /// Whether every byte was read.
+    #[getter]
+    fn at_end(&self) -> bool {
+        self.offset() >= self.size
+    }
+
+    /// Take values from the budget of the message.
+    fn count(slf: &Bound<'_, Self>, nodes: i64) -> PyResult<()> {
+        let left = slf.get().nodes().saturating_sub(nodes);
+        slf.get().set_nodes(left);
+        if left < 0 {
+            // In the pure codec's words.
+            let count = pure(slf.py())?.reader.bind(slf.py()).getattr("count")?;
+            count.call1((slf, 0))?;
+        }
+        Ok(())
+    }
+
+    /// The fault, one step further out, in the pure codec's words.
+    fn within<'py>(
+        slf: &Bound<'py, Self>,
+        error: &Bound<'py, PyAny>,
+        step: &Bound<'py, PyAny>,
+        start: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let reader = pure(slf.py())?.reader.bind(slf.py());
+        reader.call_method1("within", (slf, error, step, start))
+    }
+
+    fn _cut_short<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let reader = pure(slf.py())?.reader.bind(slf.py());
+        reader.call_method1("_cut_short", (slf,))
+    }
+
+    /// Read the next value, converted to its type if one is given.
+    #[pyo3(signature = (r#type=None, path=None))]
+    fn read<'py>(
+        slf: &Bound<'py, Self>,
+        r#type: Option<&Bound<'py, PyAny>>,
+        path: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let offset = this.offset();
+        let plan = match r#type {
+            Some(java_type) => Some(this.plans.get().convert(pure(py)?, java_type)?),
+            None => None,
+        };
+        let mut own = this.own();
+        if own.replaced_by.is_some() {
+            drop(own);
+            return Self::read_on(slf, r#type, path);
+        }
+        let plans = std::mem::take(&mut own.plans);
+        drop(own);
+        let mut run = Run::of(slf, plans)?;
+        let found = run.top(plan.as_deref());
+        run.write_back();
+        let (plans, error) = (std::mem::take(&mut run.plans), run.error.take());
+        drop(run);
+        let mut own = this.own();
+        own.plans = plans;
+        match found {
+            Ok(value) => {
+                own.history
+                    .push((offset, r#type.map(|one| one.clone().unbind())));
+                Ok(value)
+            }
+            Err(Stop) => {
+                drop(own);
+                if let Some(error) = error {
+                    if !error.is_instance_of::<PyException>(py) {
+                        return Err(error); // an interruption
+                    }
+                }
+                Self::read_again(slf, offset, r#type, path)
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// No Python code may run while this is held.
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Have the pure codec read the message up to here and the value that was refused.
+    #[cold]
+    fn read_again<'py>(
+        slf: &Bound<'py, Self>,
+        offset: i64,
+        java_type: Option<&Bound<'py, PyAny>>,
+        path: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let made = pure(py)?
+            .reader
+            .bind(py)
+            .call1((&this.data, &this.registry, &this.limits))?;
+        let history: Vec<(i64, Option<Py<PyAny>>)> = this
+            .own()
+            .history
+            .iter()
+            .map(|(at, one)| (*at, one.as_ref().map(|one| one.clone_ref(py))))
+            .collect();
+        for (at, one) in history {
+            made.setattr("offset", at)?;
+            made.call_method1("read", (one,))?;
+        }
+        made.setattr("offset", offset)?;
+        let path = path.map_or_else(|| PyString::new(py, "").into_any(), Clone::clone);
+        let found = made.call_method1("read", (java_type, path));
+        let offset: i64 = made.getattr("offset")?.extract()?;
+        this.set_offset(offset);
+        let value = found?;
+        DISAGREEMENTS.fetch_add(1, Relaxed);
+        this.own().replaced_by = Some(made.unbind());
+        Ok(value)
+    }
+
+    #[cold]
+    fn read_on<'py>(
+        slf: &Bound<'py, Self>,
+        java_type: Option<&Bound<'py, PyAny>>,
+        path: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        let made = match &this.own().replaced_by {
+            Some(made) => made.clone_ref(py).into_bound(py),
+            None => return Ok(py.None().into_bound(py)),
+        };
+        made.setattr("offset", this.offset())?;
+        let path = path.map_or_else(|| PyString::new(py, "").into_any(), Clone::clone);
+        let found = made.call_method1("read", (java_type, path));
+        let offset: i64 = made.getattr("offset")?.extract()?;
+        this.set_offset(offset);
+        found
+    }
+}
+
+/// One value being read.
+struct Run<'a, 'py> {
+    py: Python<'py>,
+    pure: &'static Pure,
+    reader: &'a Bound<'py, Reader>,
+    data: &'a [u8],
+    at: usize,
+    nodes: i64,
+    refs: &'a Bound<'py, PyList>,
+    classes: &'a Bound<'py, PyList>,
+    plans: Vec<Arc<ClassPlan>>,
+    error: Option<PyErr>,
+}
+
+impl<'a, 'py> Run<'a, 'py> {
+    fn of(reader: &'a Bound<'py, Reader>, plans: Vec<Arc<ClassPlan>>) -> PyResult<Self> {
+        let py = reader.py();
+        let this = reader.get();
+        Ok(Self {
+            py,
+            pure: pure(py)?,
+            reader,
+            data: this.data.as_bytes(py),
+            at: usize::try_from(this.offset()).unwrap_or(usize::MAX),
+            nodes: this.nodes(),
+            refs: this.refs.bind(py),
+            classes: this.classes.bind(py),
+            plans,
+            error: None,
+        })
+    }
+
+    // -------------------------------------------------------------- steps out of here
+
+    fn write_back(&self) {
+        let this = self.reader.get();
+        this.set_offset(self.at as i64);
+        this.set_nodes(self.nodes);
+    }
+
+    fn take_back(&mut self) -> Read<()> {
+        let this = self.reader.get();
+        self.at = usize::try_from(this.offset()).map_err(|_| Stop)?;
+        self.nodes = this.nodes();
+        Ok(())
+    }
+
+    fn done<T>(&mut self, result: PyResult<T>) -> Read<T> {
+        result.map_err(|error| {
+            self.error = Some(error);
+            Stop
+        })
+    }
+
+    /// Let the pure codec's function for this first byte read what follows it at `at`.
+    #[cold]
+    #[inline(never)]
+    fn ask(&mut self, tag: u8, at: usize, depth: i64) -> Read<Bound<'py, PyAny>> {
+        self.at = at;
+        self.write_back();
+        let function = self.pure.read[usize::from(tag)].bind(self.py);
+        let found = function.call1((self.reader, at, depth));
+        let found = self.done(found)?;
+        self.take_back()?;
+        Ok(found)
+    }
+
+    // -------------------------------------------------------------- values
+
+    fn top(&mut self, plan: Option<&ConvertPlan>) -> Read<Bound<'py, PyAny>> {
+        self.take(1)?;
+        let depth = self.reader.get().numbers.depth;
+        match plan {
+            None => self.value(depth, false),
+            Some(plan) => {
+                let value = self.value(depth, plan.numbers)?;
+                self.convert(plan, value)
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, nodes: i64) -> Read<()> {
+        self.nodes = self.nodes.saturating_sub(nodes);
+        if self.nodes < 0 {
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Read<u8> {
+        let byte = *self.data.get(self.at).ok_or(Stop)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let bytes = self
+            .data
+            .get(self.at..)
+            .and_then(<[u8]>::first_chunk::<N>)
+            .ok_or(Stop)?;
+        self.at += N;
+        Ok(*bytes)
+    }
+
+    fn slice(&mut self, length: usize) -> Read<&'a [u8]> {
+        let end = self.at.checked_add(length).ok_or(Stop)?;
+        let found = self.data.get(self.at..end).ok_or(Stop)?;
+        self.at = end;
+        Ok(found)
+    }
+
+    fn int(&self, value: i64) -> Read<Bound<'py, PyAny>> {
+        let Ok(made) = value.into_pyobject(self.py);
+        Ok(made.into_any())
+    }
+
+    /// A long: a plain int where its type is declared, else one that remembers what it was.
+    fn long(&mut self, value: i64, numbers: bool) -> Read<Bound<'py, PyAny>> {
+        if numbers {
+            return self.int(value);
+        }
+        if (-8..16).contains(&value) {
+            let index = (value + 8) as usize;
+            return Ok(self.pure.short_longs[index].bind(self.py).clone());
+        }
+        let made = self.pure.long_value.bind(self.py).call1((value,));
+        self.done(made)
+    }
+
+    fn float(&self, value: f64) -> Read<Bound<'py, PyAny>> {
+        Ok(PyFloat::new(self.py, value).into_any())
+    }
+
+    /// A value. `depth`: how many containers may still be entered. `numbers`: `READ_NUMBERS`.
+    fn value(&mut self, depth: i64, numbers: bool) -> Read<Bound<'py, PyAny>> {
+        let tag = self.byte()?;
+        let start = self.at;
+        let high = i64::from(tag);
+        match tag {
+            0x00..=0x1f => self.text(tag, start, usize::from(tag), depth),
+            0x80..=0xbf => self.int(high - 0x90),
+            0xc0..=0xcf => {
+                let low = i64::from(self.byte()?);
+                self.int(((high - 0xc8) << 8) + low)
+            }
+            0xd0..=0xd7 => {
+                let low = i64::from(u16::from_be_bytes(self.fixed()?));
+                self.int(((high - 0xd4) << 16) + low)
+            }
+            b'I' => {
+                let value = i32::from_be_bytes(self.fixed()?);
+                self.int(i64::from(value))
+            }
+            0xd8..=0xef => self.long(high - 0xe0, numbers),
+            0xf0..=0xff => {
+                let low = i64::from(self.byte()?);
+                self.long_kind(((high - 0xf8) << 8) + low, numbers)
+            }
+            0x38..=0x3f => {
+                let low = i64::from(u16::from_be_bytes(self.fixed()?));
+                self.long_kind(((high - 0x3c) << 16) + low, numbers)
+            }
+            0x59 => {
+                let value = i32::from_be_bytes(self.fixed()?);
+                self.long_kind(i64::from(value), numbers)
+            }
+            b'L' => {
+                let value = i64::from_be_bytes(self.fixed()?);
+                if numbers || i32::try_from(value).is_err() {
+                    self.int(value)
+                } else {
+                    self.long_kind(value, numbers)
+                }
+            }
+            b'N' => Ok(self.py.None().into_bound(self.py)),
+            b'T' => Ok(true
+                .into_pyobject(self.py)
+                .map_err(|_| Stop)?
+                .to_owned()
+                .into_any()),
+            b'F' => Ok(false
+                .into_pyobject(self.py)
+                .map_err(|_| Stop)?
+                .to_owned()
+                .into_any()),
+            0x5b => self.float(0.0),
+            0x5c => self.float(1.0),
+            0x5d => {
+                let value = i8::from_be_bytes(self.fixed()?);
+                self.float(f64::from(value))
+            }
+            0x5e => {
+                let value = i16::from_be_bytes(self.fixed()?);
+                self.float(f64::from(value))
+            }
+            0x5f => {
+                let value = i32::from_be_bytes(self.fixed()?);
+                self.float(0.001 * f64::from(value))
+            }
+            b'D' => {
+                let value = f64::from_be_bytes(self.fixed()?);
+                self.float(value)
+            }
+            0x30..=0x33 => {
+                let units = usize::from(tag - 0x30) << 8 | usize::from(self.byte()?);
+                self.text(tag, start, units, depth)
+            }
+            b'S' => {
+                let units = usize::from(u16::from_be_bytes(self.fixed()?));
+                self.text(tag, start, units, depth)
+            }
+            0x20..=0x2f => self.binary(usize::from(tag - 0x20)),
+            0x34..=0x37 => {
+                let length = usize::from(tag - 0x34) << 8 | usize::from(self.byte()?);
+                self.binary(length)
+            }
+            b'B' => {
+                let length = usize::from(u16::from_be_bytes(self.fixed()?));
+                self.binary(length)
+            }
+            0x51 => {
+                let number = self.number()?;
+                self.refs.get_item(number).map_err(|_| Stop)
+            }
+            0x60..=0x6f | b'O' | 0x70..=0x7f | 0x55..=0x58 | b'H' | b'M' | b'C' => {
+                if self.reader.get().numbers.depth - depth >= MAX_LEVELS {
+                    return self.ask(tag, start, depth);
+                }
+                self.container(tag, depth)
+            }
+            // Chunks, dates, and what begins no value.
+            _ => self.ask(tag, start, depth),
+        }
+    }
+
+    /// As `long`, but an object of its own however small: only d8 to ef are shared ones.
+    fn long_kind(&mut self, value: i64, numbers: bool) -> Read<Bound<'py, PyAny>> {
+        if numbers {
+            return self.int(value);
+        }
+        let made = self.pure.long_value.bind(self.py).call1((value,));
+        self.done(made)
+    }
+
+    /// A string of so many units, which begin here. `start`: where what follows the tag began.
+    fn text(&mut self, tag: u8, start: usize, units: usize, depth: i64) -> Read<Bound<'py, PyAny>> {
+        let rest = self.data.get(self.at..).ok_or(Stop)?;
+        if let Some(ascii) = rest.get(..units) {
+            if ascii.is_ascii() {
+                if let Ok(found) = std::str::from_utf8(ascii) {
+                    self.at += units;
+                    return Ok(PyString::new(self.py, found).into_any());
+                }
+            }
+        }
+        match text::decode(rest, units) {
+            Some((found, length)) => {
+                self.at += length;
+                Ok(PyString::new(self.py, &found).into_any())
+            }
+            None => self.ask(tag, start, depth),
+        }
+    }
+
+    fn binary(&mut self, length: usize) -> Read<Bound<'py, PyAny>> {
+        let found = self.slice(length)?;
+        Ok(PyBytes::new(self.py, found).into_any())
+    }
+
+    /// A length, a count or an index: an int that is not negative.
+    fn number(&mut self) -> Read<usize> {
+        let tag = self.byte()?;
+        let high = i64::from(tag);
+        let value = match tag {
+            0x80..=0xbf => high - 0x90,
+            0xc0..=0xcf => ((high - 0xc8) << 8) + i64::from(self.byte()?),
+            0xd0..=0xd7 => ((high - 0xd4) << 16) + i64::from(u16::from_be_bytes(self.fixed()?)),
+            b'I' => i64::from(i32::from_be_bytes(self.fixed()?)),
+            _ => return Err(Stop),
+        };
+        usize::try_from(value).map_err(|_| Stop)
+    }
+
+    fn name(&mut self) -> Read<Bound<'py, PyString>> {
+        match self.data.get(self.at) {
+            Some(0x00..=0x1f | 0x30..=0x33 | 0x52 | 0x53) => {
+                self.value(0, false)?.cast_into().map_err(|_| Stop)
+            }
+            _ => Err(Stop),
+        }
+    }
+
+    /// The type of a list or map: its name, or the number of one that came before.
+    fn type_name(&mut self) -> Read<Bound<'py, PyAny>> {
+        let types = self.reader.get().types.bind(self.py);
+        if let Some(0x80..=0xd7 | b'I') = self.data.get(self.at) {
+            let number = self.number()?;
+            return types.get_item(number).map_err(|_| Stop);
+        }
+        let name = self.name()?;
+        let appended = types.append(&name);
+        self.done(appended)?;
+        Ok(name.into_any())
+    }
+
+    // -------------------------------------------------------------- containers
+
+    #[inline(never)]
+    fn container(&mut self, tag: u8, depth: i64) -> Read<Bound<'py, PyAny>> {
+        match tag {
+            b'C' => return self.definitions(depth),
+            0x60..=0x6f => return self.object(usize::from(tag - 0x60), depth),
+            b'O' => {
+                let number = self.number()?;
+                return self.object(number, depth);
+            }
+            _ => {}
+        }
+        if depth <= 0 {
+            return Err(Stop);
+        }
+        let depth = depth - 1;
+        match tag {
+            0x78..=0x7f => {
+                let list = PyList::empty(self.py);
+                self.items(list, usize::from(tag - 0x78), depth)
+            }
+            0x70..=0x77 => {
+                let list = self.typed_list()?;
+                self.items(list, usize::from(tag - 0x70), depth)
+            }
+            0x58 => {
+                let count = self.number()?;
+                self.items(PyList::empty(self.py), count, depth)
+            }
+            0x56 => {
+                let list = self.typed_list()?;
+                let count = self.number()?;
+                self.items(list, count, depth)
+            }
+            0x57 => self.items_to_end(PyList::empty(self.py), depth),
+            0x55 => {
+                let list = self.typed_list()?;
+                self.items_to_end(list, depth)
+            }
+            b'H' => self.entries(PyDict::new(self.py), depth),
+            _ => {
+                let name = self.type_name()?;
+                let class = self.pure.java_map.bind(self.py);
+                let made = self.typed(class, name)?;
+                self.entries(made.cast_into().map_err(|_| Stop)?, depth)
+            }
+        }
+    }
+
+    fn typed_list(&mut self) -> Read<Bound<'py, PyList>> {
+        let name = self.type_name()?;
+        let class = self.pure.java_list.bind(self.py);
+        self.typed(class, name)?.cast_into().map_err(|_| Stop)
+    }
+
+    /// An empty list or map that remembers its Java type.
+    fn typed(
+        &mut self,
+        class: &Bound<'py, PyAny>,
+        name: Bound<'py, PyAny>,
+    ) -> Read<Bound<'py, PyAny>> {
+        let made = class.call0();
+        let made = self.done(made)?;
+        let set = made.setattr(intern!(self.py, "java_type"), name);
+        self.done(set)?;
+        Ok(made)
+    }
+
+    fn refer(&mut self, value: &Bound<'py, PyAny>) -> Read<()> {
+        let appended = self.refs.append(value);
+        self.done(appended)
+    }
+
+    fn items(
+        &mut self,
+        list: Bound<'py, PyList>,
+        count: usize,
+        depth: i64,
+    ) -> Read<Bound<'py, PyAny>> {
+        self.refer(list.as_any())?;
+        if count > self.data.len().saturating_sub(self.at) {
+            return Err(Stop);
+        }
+        self.take(count as i64)?;
+        for _ in 0..count {
+            let value = self.value(depth, false)?;
+            let appended = list.append(value);
+            self.done(appended)?;
+        }
+        Ok(list.into_any())
+    }
+
+    fn items_to_end(&mut self, list: Bound<'py, PyList>, depth: i64) -> Read<Bound<'py, PyAny>> {
+        self.refer(list.as_any())?;
+        while *self.data.get(self.at).ok_or(Stop)? != 0x5a {
+            self.take(1)?;
+            let value = self.value(depth, false)?;
+            let appended = list.append(value);
+            self.done(appended)?;
+        }
+        self.at += 1;
+        Ok(list.into_any())
+    }
+
+    fn entries(&mut self, map: Bound<'py, PyDict>, depth: i64) -> Read<Bound<'py, PyAny>> {
+        self.refer(map.as_any())?;
+        let mut guard: Option<Bound<'py, PyAny>> = None;
+        while *self.data.get(self.at).ok_or(Stop)? != 0x5a {
+            self.take(2)?;
+            let mut key = self.value(depth, false)?;
+            if !self.is_plain_key(&key) {
+                key = self.admit(&mut guard, &key, &map)?;
+            }
+            let value = self.value(depth, false)?;
+            let set = map.set_item(key, value);
+            self.done(set)?;
+        }
+        self.at += 1;
+        Ok(map.into_any())
+    }
+
+    /// `keys.PLAIN_KEYS`.
+    fn is_plain_key(&self, key: &Bound<'py, PyAny>) -> bool {
+        let class = key.get_type_ptr() as usize;
+        let known = &self.pure.classes;
+        class == known.text
+            || class == known.int
+            || class == known.long_value
+            || class == known.boolean
+            || class == known.none
+            || class == known.float
+            || class == known.bytes
+    }
+
+    #[cold]
+    fn admit(
+        &mut self,
+        guard: &mut Option<Bound<'py, PyAny>>,
+        key: &Bound<'py, PyAny>,
+        map: &Bound<'py, PyDict>,
+    ) -> Read<Bound<'py, PyAny>> {
+        if guard.is_none() {
+            let made = self
+                .pure
+                .key_guard
+                .bind(self.py)
+                .call1((&self.reader.get().limits,));
+            *guard = Some(self.done(made)?);
+        }
+        let guard = guard.as_ref().ok_or(Stop)?;
+        let admitted = guard.call_method1(intern!(self.py, "admit"), (key, map));
+        self.done(admitted)
+    }
+
+    // -------------------------------------------------------------- objects
+
+    /// Class definitions, and the value that follows them.
+    #[inline(never)]
+    fn definitions(&mut self, depth: i64) -> Read<Bound<'py, PyAny>> {
+        loop {
+            self.definition()?;
+            if *self.data.get(self.at).ok_or(Stop)? != b'C' {
+                return self.value(depth, false);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn definition(&mut self) -> Read<()> {
+        let this = self.reader.get();
+        if self.classes.len() as i64 >= this.numbers.class_definitions {
+            return Err(Stop);
+        }
+        self.catch_up()?;
+        let start = self.at;
+        let plans = this.plans.get();
+        if let Some(end) = self.end_of_definition() {
+            if let Some((plan, fields)) = plans.definition(&self.data[start..end]) {
+                self.count_names(fields)?;
+                self.at = end;
+                return self.define(plan);
+            }
+        }
+        let name = self.name()?;
+        let count = self.number()?;
+        if count > self.data.len().saturating_sub(self.at) {
+            return Err(Stop);
+        }
+        self.count_names(count as i64)?;
+        let mut fields = Vec::new();
+        for _ in 0..count {
+            fields.push(self.name()?);
+        }
+        let names = PyTuple::new(self.py, &fields);
+        let names = self.done(names)?;
+        self.write_back();
+        let made = this
+            .registry
+            .bind(self.py)
+            .call_method1(intern!(self.py, "wire_class"), (&name, names));
+        let made = self.done(made)?;
+        if made.get_type_ptr() as usize == self.pure.record_class {
+            let plan = ClassPlan::record(&made, &name, count);
+            let plan = self.done(plan)?;
+            return self.define(Arc::new(plan));
+        }
+        let plan = plans.class(self.pure, &made);
+        let plan = self.done(plan)?;
+        if self.at - start <= MAX_DEFINITION_BYTES && !matches!(plan.class, Class::Opaque) {
+            plans.define(&self.data[start..self.at], plan.clone(), count as i64);
+        }
+        self.define(plan)
+    }
+
+    fn count_names(&mut self, count: i64) -> Read<()> {
+        let this = self.reader.get();
+        let left = this.field_names().saturating_sub(count);
+        this.set_field_names(left);
+        if left < 0 {
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    fn define(&mut self, plan: Arc<ClassPlan>) -> Read<()> {
+        let appended = self.classes.append(plan.wire_class.bind(self.py));
+        self.done(appended)?;
+        self.plans.push(plan);
+        Ok(())
+    }
+
+    /// Where a definition ends whose texts are short ASCII, as nearly all are.
+    fn end_of_definition(&self) -> Option<usize> {
+        let mut at = self.after_text(self.at)?;
+        let count = *self.data.get(at)?;
+        if !(0x90..=0xbf).contains(&count) {
+            return None;
+        }
+        at += 1;
+        for _ in 0x90..count {
+            at = self.after_text(at)?;
+        }
+        (at - self.at <= MAX_DEFINITION_BYTES).then_some(at)
+    }
+
+    fn after_text(&self, at: usize) -> Option<usize> {
+        let tag = *self.data.get(at)?;
+        let (begin, units) = match tag {
+            0x00..=0x1f => (at + 1, usize::from(tag)),
+            0x30..=0x33 => {
+                let low = usize::from(*self.data.get(at + 1)?);
+                (at + 2, usize::from(tag - 0x30) << 8 | low)
+            }
+            _ => return None,
+        };
+        let found = self.data.get(begin..begin + units)?;
+        found.is_ascii().then_some(begin + units)
+    }
+
+    /// Prepare for the classes that the pure codec has met meanwhile.
+    fn catch_up(&mut self) -> Read<()> {
+        while self.plans.len() < self.classes.len() {
+            let wire_class = self.classes.get_item(self.plans.len()).map_err(|_| Stop)?;
+            let plan = if wire_class.get_type_ptr() as usize == self.pure.record_class {
+                // Of this message only, so not one to be kept.
+                ClassPlan::of(self.pure, &wire_class).map(Arc::new)
+            } else {
+                self.reader.get().plans.get().class(self.pure, &wire_class)
+            };
+            let plan = self.done(plan)?;
+            self.plans.push(plan);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn object(&mut self, number: usize, depth: i64) -> Read<Bound<'py, PyAny>> {
+        self.catch_up()?;
+        let plan = self.plans.get(number).ok_or(Stop)?.clone();
+        self.take(plan.width)?;
+        if depth <= 0 {
+            return Err(Stop);
+        }
+        let depth = depth - 1;
+        match &plan.class {
+            Class::Bean(bean) => self.bean(bean, depth),
+            Class::Record { name, fields } => self.record(name, fields, depth),
+            Class::Enum { members } => self.constant(members, depth),
+            Class::Opaque => {
+                self.write_back();
+                let read = plan
+                    .wire_class
+                    .bind(self.py)
+                    .call_method1(intern!(self.py, "read"), (self.reader, self.at, depth));
+                let found = self.done(read)?;
+                self.take_back()?;
+                Ok(found)
+            }
+        }
+    }
+
+    fn record(
+        &mut self,
+        name: &Py<PyString>,
+        fields: &[Py<PyString>],
+        depth: i64,
+    ) -> Read<Bound<'py, PyAny>> {
+        let class = self.pure.record.bind(self.py);
+        if fields.is_empty() {
+            let made = class.call1((name,));
+            let made = self.done(made)?;
+            self.refer(&made)?;
+            return Ok(made);
+        }
+        let into = PyDict::new(self.py);
+        let made = class.call1((name, &into));
+        let made = self.done(made)?;
+        self.refer(&made)?;
+        for field in fields {
+            let value = self.value(depth, false)?;
+            let set = into.set_item(field, value);
+            self.done(set)?;
+        }
+        Ok(made)
+    }
+
+    fn constant(&mut self, members: &Py<PyDict>, depth: i64) -> Read<Bound<'py, PyAny>> {
+        let number = self.refs.len();
+        let none = self.py.None().into_bound(self.py);
+        self.refer(&none)?;
+        let name = self.value(depth, false)?;
+        if name.get_type_ptr() as usize != self.pure.classes.text {
+            return Err(Stop);
+        }
+        let member = members.bind(self.py).get_item(name);
+        let member = self.done(member)?.ok_or(Stop)?;
+        let set = self.refs.set_item(number, &member);
+        self.done(set)?;
+        Ok(member)
+    }
+
+    fn bean(&mut self, bean: &BeanPlan, depth: i64) -> Read<Bound<'py, PyAny>> {
+        let py = self.py;
+        let made = bean.new.bind(py).call1(&bean.new_arguments);
+        let made = self.done(made)?;
+        self.refer(&made)?;
+        if bean.store == Store::Set {
+            for (attribute, field) in &bean.missing {
+                let value = self.missing(field)?;
+                let set = made.setattr(attribute, value);
+                self.done(set)?;
+            }
+            for field in &bean.fields {
+                let value = self.field(field, depth)?;
+                if let Some(attribute) = &field.attribute {
+                    let set = made.setattr(attribute, value);
+                    self.done(set)?;
+                }
+            }
+            return Ok(made);
+        }
+        // As the pure codec: into a dict, which is the object's own or is copied at the end.
+        let into = if bean.store == Store::Dict {
+            let own = made.getattr(intern!(py, "__dict__"));
+            self.done(own)?.cast_into::<PyDict>().map_err(|_| Stop)?
+        } else {
+            PyDict::new(py)
+        };
+        for (attribute, field) in &bean.missing {
+            let value = self.missing(field)?;
+            let set = into.set_item(attribute, value);
+            self.done(set)?;
+        }
+        for field in &bean.fields {
+            let value = self.field(field, depth)?;
+            if let Some(attribute) = &field.attribute {
+                let set = into.set_item(attribute, value);
+                self.done(set)?;
+            }
+        }
+        match bean.store {
+            Store::Slots => {
+                for (attribute, value) in into.iter() {
+                    // Only stores: the class's `__setattr__` is object's.
+                    let set = made.setattr(attribute.cast::<PyString>().map_err(|_| Stop)?, value);
+                    self.done(set)?;
+                }
+            }
+            Store::FrozenSlots => {
+                let set_attribute = self.pure.object_setattr.bind(py);
+                for (attribute, value) in into.iter() {
+                    let set = set_attribute.call1((&made, attribute, value));
+                    self.done(set)?;
+                }
+            }
+            Store::Set | Store::Dict => {}
+        }
+        Ok(made)
+    }
+
+    fn missing(&mut self, field: &Py<PyAny>) -> Read<Bound<'py, PyAny>> {
+        let made = field
+            .bind(self.py)
+            .call_method0(intern!(self.py, "missing"));
+        self.done(made)
+    }
+
+    #[inline]
+    fn field(&mut self, field: &FieldPlan, depth: i64) -> Read<Bound<'py, PyAny>> {
+        match &field.convert {
+            None => self.value(depth, false),
+            Some(plan) => {
+                let value = self.value(depth, plan.numbers)?;
+                self.convert(plan, value)
+            }
+        }
+    }
+
+    // -------------------------------------------------------------- conversion
+
+    #[inline]
+    fn convert(&mut self, plan: &ConvertPlan, value: Bound<'py, PyAny>) -> Read<Bound<'py, PyAny>> {
+        if plan.plain.contains(&(value.get_type_ptr() as usize)) {
+            return Ok(value);
+        }
+        self.convert_further(plan, value)
+    }
+
+    #[inline(never)]
+    fn convert_further(
+        &mut self,
+        plan: &ConvertPlan,
+        value: Bound<'py, PyAny>,
+    ) -> Read<Bound<'py, PyAny>> {
+        let known = &self.pure.classes;
+        let class = value.get_type_ptr() as usize;
+        match &plan.convert {
+            Convert::Keep => return Ok(value),
+            Convert::List { item } if class == known.list || class == known.java_list => {
+                let list = value.cast::<PyList>().map_err(|_| Stop)?;
+                let count = list.len();
+                if count > self.pure.once {
+                    if let Some(found) = self.converted(plan, &value)? {
+                        return Ok(found);
+                    }
+                }
+                if all_plain(list.iter(), item) {
+                    if count > self.pure.once {
+                        self.remember(plan, &value)?;
+                    }
+                    return Ok(value);
+                }
+            }
+            Convert::Map { key, value: item } if class == known.dict || class == known.java_map => {
+                let map = value.cast::<PyDict>().map_err(|_| Stop)?;
+                if let Some(found) = self.converted(plan, &value)? {
+                    return Ok(found);
+                }
+                if map
+                    .iter()
+                    .all(|(one, other)| is_plain(&one, key) && is_plain(&other, item))
+                {
+                    if map.len() > self.pure.once {
+                        self.remember(plan, &value)?;
+                    }
+                    return Ok(value);
+                }
+            }
+            _ => {}
+        }
+        if class == known.none && !matches!(plan.convert, Convert::Ask) {
+            return Ok(value);
+        }
+        self.write_back();
+        let converted = plan
+            .java_type
+            .bind(self.py)
+            .call_method1(intern!(self.py, "convert"), (value, self.reader));
+        let converted = self.done(converted)?;
+        self.nodes = self.reader.get().nodes();
+        Ok(converted)
+    }
+
+    fn converted(
+        &mut self,
+        plan: &ConvertPlan,
+        value: &Bound<'py, PyAny>,
+    ) -> Read<Option<Bound<'py, PyAny>>> {
+        let converted = self.reader.get().converted.bind(self.py);
+        if converted.is_empty() {
+            return Ok(None);
+        }
+        let found = converted.get_item((value.as_ptr() as usize, plan.java_type.as_ptr() as usize));
+        Ok(self.done(found)?.filter(|found| !found.is_none()))
+    }
+
+    fn remember(&mut self, plan: &ConvertPlan, value: &Bound<'py, PyAny>) -> Read<()> {
+        let key = (value.as_ptr() as usize, plan.java_type.as_ptr() as usize);
+        let set = self
+            .reader
+            .get()
+            .converted
+            .bind(self.py)
+            .set_item(key, value);
+        self.done(set)
+    }
+}
+
+fn is_plain(value: &Bound<'_, PyAny>, plain: &Plain) -> bool {
+    plain.contains(&(value.get_type_ptr() as usize))
+}
+
+fn all_plain<'py>(mut values: impl Iterator<Item = Bound<'py, PyAny>>, plain: &Plain) -> bool {
+    values.all(|value| is_plain(&value, plain))
+}
