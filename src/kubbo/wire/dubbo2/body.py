@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from kubbo.errors import Code, DecodeError, EncodeError, Progress, RemoteException, RpcError
+from kubbo.java import render
 from kubbo.model import Result, ServiceKey
 from kubbo.wire.codec import ReceivedCall
 from kubbo.wire.hessian2 import (
@@ -240,7 +241,7 @@ class Dubbo2Codec:
                 error.attachments = attachments
             raise error
         else:
-            raise DecodeError(f"unknown kind of response {str(kind)[:40]!r}", offset=0)
+            raise DecodeError(f"unknown kind of response {render(kind, limit=40)}", offset=0)
         attachments = self._attachments.read(reader) if kind >= EXCEPTION_ATTACHED else {}
         return Result(value, attachments=attachments)
 

@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubbo.errors import EncodeError, UsageError
-from kubbo.java import HiddenName, JavaClass, Record
+from kubbo.java import HiddenName, JavaClass, Record, render
 from kubbo.wire.hessian2.faults import TRUNCATED, Fault
 from kubbo.wire.hessian2.kinds import DICT
 from kubbo.wire.hessian2.reader import READ, Read, Reader
@@ -393,7 +393,7 @@ class EnumType(JavaType):
         """The constant of that Java name."""
         found = self._members.get(name) if isinstance(name, str) else None
         if found is None:
-            raise Fault(f"{self.name} has no constant {str(name)[:100]!r}")
+            raise Fault(f"{self.name} has no constant {render(name, limit=100)}")
         member: Enum = found
         return member
 

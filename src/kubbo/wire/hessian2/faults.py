@@ -15,6 +15,10 @@ __all__ = ["TRUNCATED", "Fault"]
 # Reading past the end is found by Python: an index or a fixed-size field out of range.
 TRUNCATED = (IndexError, struct.error)
 
+# Names of fields are a peer's: they may be as long as its message.
+_SHOWN_STEP = 200
+_SHOWN_PATH = 1_000
+
 
 class Fault(Exception):  # noqa: N818 - it never leaves this package
     """One fault; `offset` is -1 until somebody knows it."""
@@ -28,5 +32,8 @@ class Fault(Exception):  # noqa: N818 - it never leaves this package
     def error(self, path: str) -> DecodeError:
         """The error for callers, its path beginning at `path`."""
         for step in reversed(self.steps):
-            path += step if not path or step.startswith("[") else f".{step}"
+            shown = step if len(step) <= _SHOWN_STEP else f"{step[:_SHOWN_STEP]}..."
+            path += shown if not path or step.startswith("[") else f".{shown}"
+        if len(path) > _SHOWN_PATH:
+            path = f"{path[: _SHOWN_PATH // 2]} ... {path[-_SHOWN_PATH // 2 :]}"
         return DecodeError(self.message, offset=self.offset, path=path)
