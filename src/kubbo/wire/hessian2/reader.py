@@ -96,13 +96,15 @@ class Reader:
         except Fault as fault:
             if fault.offset < 0:
                 fault.offset = start
-            raise fault.error(path) from None
+            error = fault.error(path)
         except TRUNCATED:
-            raise self._cut_short().error(path) from None
+            error = self._cut_short().error(path)
         except RecursionError:
-            raise Fault("nested too deeply for Python's stack", start).error(path) from None
+            error = Fault("nested too deeply for Python's stack", start).error(path)
         except MemoryError:
-            raise Fault("no memory is left for this value", start).error(path) from None
+            error = Fault("no memory is left for this value", start).error(path)
+        # Out here it has no context, which would keep alive all that was read so far.
+        raise error
 
     def count(self, nodes: int) -> None:
         """Take values from the budget of the message.
@@ -120,6 +122,7 @@ class Reader:
         if fault.offset < 0:
             fault.offset = start
         fault.steps.append(step)
+        fault.__traceback__ = None  # it would hold the frames of every level
         return fault
 
     def _cut_short(self) -> Fault:
