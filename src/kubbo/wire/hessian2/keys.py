@@ -55,9 +55,13 @@ class KeyGuard:
         except TypeError:
             return Key(key)
         except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
-            raise Fault(f"a {type(key).__name__} cannot be a key: {error!r:.200}") from None
+            raise Fault(f"a {type(key).__name__} cannot be a key: {type(error).__name__}") from None
         sharing = self._sharing.get(hashed, 0)
-        if sharing >= self._limits.colliding_keys and key not in present:
+        try:
+            known = key in present  # compares with those of its hash
+        except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+            raise Fault(f"a {type(key).__name__} cannot be a key: {type(error).__name__}") from None
+        if sharing >= self._limits.colliding_keys and not known:
             raise Fault(f"more than {self._limits.colliding_keys} keys share one hash")
         self._sharing[hashed] = sharing + 1
         return key
