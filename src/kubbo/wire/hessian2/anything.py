@@ -20,7 +20,7 @@ from kubbo.java import (
     Record,
 )
 from kubbo.wire.hessian2.kinds import has_dataclass_fields
-from kubbo.wire.hessian2.names import BOXED, DATE, DOUBLE, LONG
+from kubbo.wire.hessian2.names import DATE, DOUBLE, LONG
 from kubbo.wire.hessian2.platform import FORMS, write_form
 from kubbo.wire.hessian2.scalars import encode_binary, encode_double, encode_text
 from kubbo.wire.hessian2.types import (
@@ -86,16 +86,36 @@ def _write_java_list(writer: Writer, value: Any) -> None:
         write_items(writer, value, _item_of(value.java_type), value.java_type)
 
 
+class _NumbersType(ObjectType):
+    """Items of an array of numbers: plain ones as its kind, anything else as itself.
+
+    A peer may put anything into an array of that name, and we write what we have read.
+    """
+
+    __slots__ = ("_kind", "_plain")
+
+    def __init__(self, kind: JavaType, plain: type) -> None:
+        super().__init__("java.lang.Object")
+        self._kind = kind
+        self._plain = plain
+
+    def write(self, writer: Writer, value: Value) -> None:
+        if value.__class__ is self._plain:
+            self._kind.write(writer, value)
+        else:
+            writer.write_any(value)
+
+
 def _item_of(java_type: str) -> JavaType:
     """Arrays of primitives hold plain numbers of their kind."""
     return _WIRE_ARRAYS.get(java_type, OBJECT)
 
 
 _WIRE_ARRAYS: dict[str, JavaType] = {
-    "[long": LONG,
-    "[double": DOUBLE,
-    "[java.lang.Long": BOXED["long"],
-    "[java.lang.Double": BOXED["double"],
+    "[long": _NumbersType(LONG, int),
+    "[double": _NumbersType(DOUBLE, int),
+    "[java.lang.Long": _NumbersType(LONG, int),
+    "[java.lang.Double": _NumbersType(DOUBLE, int),
 }
 
 
