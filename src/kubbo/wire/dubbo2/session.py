@@ -173,7 +173,7 @@ class Dubbo2Session:
         if rest[:2] != MAGIC[: len(rest)]:
             self._close(events, _foreign_protocol(rest))
             return
-        self._need = HEADER_BYTES
+        self._need = HEADER_BYTES if len(rest) >= len(MAGIC) else len(MAGIC)
         if len(rest) >= HEADER_BYTES:
             self._need += int.from_bytes(rest[12:16], "big")
         self._parts.append(rest)
