@@ -449,77 +449,90 @@ def render(value: Value, *, limit: int = _SHOWN_CHARS) -> str:
     A few bytes can describe a value whose `repr` is gigabytes, by references to one list;
     whatever is logged or put into an error goes through here.
     """
-    parts: list[str] = []
-    left = limit
+    rendering = _Rendering(limit)
+    rendering.show(value, _SHOWN_DEPTH)
+    return "".join(rendering.parts)
 
-    def put(text: str) -> None:
-        nonlocal left
-        parts.append(text)
-        left -= len(text)
 
-    def sequence(items: Any, depth: int, ends: str) -> None:
-        put(ends[0])
+class _Rendering:
+    """The parts so far. A class: functions that call each other would be garbage in a cycle."""
+
+    __slots__ = ("_left", "parts")
+
+    def __init__(self, limit: int) -> None:
+        self.parts: list[str] = []
+        self._left = limit
+
+    def put(self, text: str) -> None:
+        """Text as it is."""
+        self.parts.append(text)
+        self._left -= len(text)
+
+    def sequence(self, items: Any, depth: int, ends: str) -> None:
+        """Items between two ends."""
+        self.put(ends[0])
         for index, item in enumerate(items):
             if index:
-                put(", ")
-            if left <= 0:
-                put("...")
+                self.put(", ")
+            if self._left <= 0:
+                self.put("...")
                 break
-            show(item, depth)
-        put(ends[1])
+            self.show(item, depth)
+        self.put(ends[1])
 
-    def pairs(items: Mapping[Any, Any], depth: int, ends: str, *, named: bool = False) -> None:
-        put(ends[0])
+    def pairs(
+        self, items: Mapping[Any, Any], depth: int, ends: str, *, named: bool = False
+    ) -> None:
+        """Keys and values between two ends."""
+        self.put(ends[0])
         for index, (key, item) in enumerate(items.items()):
             if index:
-                put(", ")
-            if left <= 0:
-                put("...")
+                self.put(", ")
+            if self._left <= 0:
+                self.put("...")
                 break
             if named:
-                put(f"{str(key)[:_SHOWN_TEXT]}=")
+                self.put(f"{str(key)[:_SHOWN_TEXT]}=")
             else:
-                show(key, depth)
-                put(": ")
-            show(item, depth)
-        put(ends[1])
+                self.show(key, depth)
+                self.put(": ")
+            self.show(item, depth)
+        self.put(ends[1])
 
-    def show(item: Any, depth: int) -> None:
-        if left <= 0 or depth == 0:
-            put("...")
+    def show(self, item: Any, depth: int) -> None:
+        """Anything."""
+        if self._left <= 0 or depth == 0:
+            self.put("...")
         elif isinstance(item, Record):
-            put(item.class_name[:_SHOWN_TEXT])
-            pairs(item.fields, depth - 1, "()", named=True)
+            self.put(item.class_name[:_SHOWN_TEXT])
+            self.pairs(item.fields, depth - 1, "()", named=True)
         elif isinstance(item, Key):
-            show(item.value, depth - 1)
+            self.show(item.value, depth - 1)
         elif isinstance(item, dict):
-            pairs(item, depth - 1, "{}")  # pyright: ignore[reportUnknownArgumentType] - any dict
+            self.pairs(item, depth - 1, "{}")  # pyright: ignore[reportUnknownArgumentType] - any dict
         elif isinstance(item, list):
-            sequence(item, depth - 1, "[]")
+            self.sequence(item, depth - 1, "[]")
         elif isinstance(item, tuple):
-            sequence(item, depth - 1, "()")
+            self.sequence(item, depth - 1, "()")
         elif isinstance(item, (set, frozenset)):
-            sequence(item, depth - 1, "{}")
+            self.sequence(item, depth - 1, "{}")
         elif isinstance(item, str):
             cut = "..." if len(item) > _SHOWN_TEXT else ""
-            put(f"{item[:_SHOWN_TEXT]!r}{cut}")
+            self.put(f"{item[:_SHOWN_TEXT]!r}{cut}")
         elif isinstance(item, (bytes, bytearray)):
             cut = "..." if len(item) > _SHOWN_TEXT else ""
-            put(f"{bytes(item[:_SHOWN_TEXT])!r}{cut}")
+            self.put(f"{bytes(item[:_SHOWN_TEXT])!r}{cut}")
         elif isinstance(item, int) and item.bit_length() > _SHOWN_TEXT:
-            put(f"<int of {item.bit_length()} bits>")
+            self.put(f"<int of {item.bit_length()} bits>")
         elif item is None or isinstance(item, (*_SHORT, *_SHORT_OF_JAVA)):
-            put(str(item))
+            self.put(str(item))
         elif isinstance(item, Decimal):
-            put(f"{item:.{_SHOWN_DIGITS}g}" if item.is_finite() else str(item))
+            self.put(f"{item:.{_SHOWN_DIGITS}g}" if item.is_finite() else str(item))
         else:
             fields: Any = getattr(item, "__dict__", None)
             marked = java_class_of(item.__class__) is not None
             if marked and isinstance(fields, dict):
-                put(type(item).__name__)
-                pairs(fields, depth - 1, "()", named=True)  # pyright: ignore[reportUnknownArgumentType] - any dict
+                self.put(type(item).__name__)
+                self.pairs(fields, depth - 1, "()", named=True)  # pyright: ignore[reportUnknownArgumentType] - any dict
             else:
-                put(f"<{type(item).__name__}>")
-
-    show(value, _SHOWN_DEPTH)
-    return "".join(parts)
+                self.put(f"<{type(item).__name__}>")
