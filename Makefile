@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
-.PHONY: help setup check test test-quick may-test testbed java-peer demo bench fuzz clean
+.PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz clean
 
 help:
 	@echo "make demo        a consumer, three providers and an embedded cluster, in two minutes"
@@ -44,6 +44,10 @@ testbed:
 
 java-peer:
 	@tests/interop/java/build.sh >/dev/null
+	@tests/interop/java/build.sh 3.2.16 >/dev/null
+
+go-peer:
+	@tests/interop/go/build.sh >/dev/null
 
 # --- checks -----------------------------------------------------------------------------------
 
@@ -60,7 +64,7 @@ ifneq ($(ROOT),)
 INSIDE := tests/in-namespace
 endif
 
-test: may-test check testbed java-peer
+test: may-test check testbed java-peer go-peer
 	$(INSIDE) $(BIN)/pytest $(ARGS)
 
 # Before anything is built, not after.

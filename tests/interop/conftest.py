@@ -1,10 +1,11 @@
-"""The Java peer, one JVM a mode and a run. Where it cannot be built, its tests fail and say why."""
+"""The peers, one process a mode and a run; where one cannot be built, its tests fail and say so."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.interop import go_peer as go
 from tests.interop.peer import HessianLite, JavaCaller, JavaProvider, PeerMissing, home
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ def java_peer() -> None:
     """The peer is built."""
     try:
         home()
+    except PeerMissing as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def go_peer() -> None:
+    """The dubbo-go peer is built."""
+    try:
+        go.home()
     except PeerMissing as missing:
         pytest.fail(str(missing), pytrace=False)
 

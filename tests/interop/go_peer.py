@@ -187,10 +187,14 @@ class GoProvider(_Process):
 
 
 class GoCaller(_Process):
-    """A dubbo-go consumer. Calls may run side by side, from any thread and any event loop."""
+    """A dubbo-go consumer. Calls may run side by side, from any thread and any event loop.
 
-    def __init__(self) -> None:
-        super().__init__("call")
+    `heartbeat_ms` is how often it sends a heartbeat, and how long it waits for the answer; 60 s
+    and 5 s unless told.
+    """
+
+    def __init__(self, *, heartbeat_ms: int | None = None) -> None:
+        super().__init__("call", *([f"{heartbeat_ms}ms"] if heartbeat_ms else []))
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._lock = threading.Lock()
@@ -230,18 +234,18 @@ class GoCaller(_Process):
         service: str,
         method: str,
         *arguments: Any,
-        timeout: float = 10.0,  # noqa: ASYNC109 - Dubbo's own, it goes to the provider
         attachments: Mapping[str, Any] | None = None,
         oneway: bool = False,
     ) -> Any:
         """Call a provider as a Go program does, and return the value in the notation; no retries.
+
+        dubbo-go gives up after three seconds.
 
         Args:
             address: `HOST:PORT`.
             service: a service key, `[group/]interface[:version]`.
             method: Java's name.
             arguments: in the notation, which decides the descriptor as Go does by its types.
-            timeout: seconds until dubbo-go gives up.
             attachments: sent along.
             oneway: wants no answer.
 
@@ -257,7 +261,6 @@ class GoCaller(_Process):
             "version": key.version,
             "method": method,
             "args": arguments,
-            "timeout": round(timeout * 1000),
             "attachments": attachments or {},
             "oneway": oneway,
         }

@@ -11,10 +11,10 @@ import (
 	"os"
 	"reflect"
 	"sync"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/client"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/remoting/getty"
 
 	hessian "github.com/apache/dubbo-go-hessian2"
 )
@@ -28,25 +28,26 @@ type request struct {
 	Method      string         `json:"method"`
 	Args        []any          `json:"args"`
 	Attachments map[string]any `json:"attachments"`
-	Timeout     int            `json:"timeout"` // ms
 	Oneway      bool           `json:"oneway"`
 }
 
 // caller is one method of a provider, as a Go program has it: a function in a struct.
 type caller func(ctx context.Context, args []any) (any, error)
 
+// consumer has a client of its own for one-way calls: what one reference asks for, dubbo-go applies
+// to all that the same client makes later.
 type consumer struct {
 	sync.Mutex
-	client  *client.Client
-	callers map[string]caller
+	client, oneway *client.Client
+	callers        map[string]caller
 }
 
-// caller dials once for each method, address and timeout; dubbo-go shares the connection.
+// caller dials once for each method of an address; dubbo-go shares the connections.
 func (c *consumer) caller(asked *request) (made caller, err error) {
 	c.Lock()
 	defer c.Unlock()
 	key := fmt.Sprint(asked.URL, " ", asked.Group, "/", asked.Interface, ":", asked.Version, " ",
-		asked.Method, asked.Timeout, asked.Oneway)
+		asked.Method, asked.Oneway)
 	if made, ok := c.callers[key]; ok {
 		return made, nil
 	}
@@ -66,13 +67,14 @@ func (c *consumer) caller(asked *request) (made caller, err error) {
 		client.WithSerialization(constant.Hessian2Serialization),
 		client.WithGroup(asked.Group),
 		client.WithVersion(asked.Version),
-		client.WithRequestTimeout(time.Duration(asked.Timeout) * time.Millisecond),
 		client.WithClusterFailFast(),
 	}
+	dialer := c.client
 	if asked.Oneway {
+		dialer = c.oneway
 		options = append(options, client.WithAsync())
 	}
-	if _, err := c.client.DialWithService(asked.Interface, stub.Interface(), options...); err != nil {
+	if _, err := dialer.DialWithService(asked.Interface, stub.Interface(), options...); err != nil {
 		return nil, err
 	}
 	made = stub.Elem().Field(0).Interface().(func(context.Context, []any) (any, error))
@@ -126,12 +128,27 @@ func asText(in any) string {
 	return string(text)
 }
 
-func call(in *bufio.Reader, out *lines) error {
-	made, err := client.NewClient(client.WithClientRetries(0))
-	if err != nil {
+// heartbeats makes a consumer send one each period, and give up a connection that does not answer
+// three of them.
+func heartbeats(period string) error {
+	config := getty.GetDefaultClientConfig()
+	config.HeartbeatPeriod, config.HeartbeatTimeout = period, period
+	if err := config.CheckValidity(); err != nil {
 		return err
 	}
-	calls := &consumer{client: made, callers: map[string]caller{}}
+	getty.SetClientConf(*config)
+	return nil
+}
+
+func call(in *bufio.Reader, out *lines) error {
+	calls := &consumer{callers: map[string]caller{}}
+	for _, each := range []**client.Client{&calls.client, &calls.oneway} {
+		made, err := client.NewClient(client.WithClientRetries(0))
+		if err != nil {
+			return err
+		}
+		*each = made
+	}
 	out.write(map[string]any{"ready": true, "pid": os.Getpid()})
 	for {
 		line, err := in.ReadBytes('\n')

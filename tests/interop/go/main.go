@@ -1,7 +1,8 @@
 // The dubbo-go peer of the interop tests: a provider, or a consumer that a test drives.
 //
 //	peer provide PORT   serve GreetService and EchoService until stdin ends; 0 takes a free port
-//	peer call           read one call a line, write one answer a line, matched by "id"
+//	peer call [PERIOD]  read one call a line, write one answer a line, matched by "id"; with a
+//	                    heartbeat each PERIOD ("100ms")
 //
 // Both speak the dubbo protocol with hessian2 only. The first line of each is {"ready": true, ...}.
 // What dubbo-go logs goes to stderr. values.go tells how values are written in the lines.
@@ -18,10 +19,16 @@ import (
 	_ "dubbo.apache.org/dubbo-go/v3/cluster/cluster/failfast"
 	_ "dubbo.apache.org/dubbo-go/v3/cluster/cluster/failover"
 	_ "dubbo.apache.org/dubbo-go/v3/cluster/loadbalance/random"
+	// The filters that every dubbo-go provider has: one that is missing is a nil that panics.
+	_ "dubbo.apache.org/dubbo-go/v3/filter/accesslog"
 	_ "dubbo.apache.org/dubbo-go/v3/filter/echo"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/exec_limit"
 	_ "dubbo.apache.org/dubbo-go/v3/filter/generic"
 	_ "dubbo.apache.org/dubbo-go/v3/filter/graceful_shutdown"
 	_ "dubbo.apache.org/dubbo-go/v3/filter/token"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/tps"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/tps/limiter"
+	_ "dubbo.apache.org/dubbo-go/v3/filter/tps/strategy"
 	_ "dubbo.apache.org/dubbo-go/v3/protocol/dubbo"
 	_ "dubbo.apache.org/dubbo-go/v3/proxy/proxy_factory"
 )
@@ -66,10 +73,15 @@ func main() {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "provide":
 		err = provide(os.Args[2], in, out)
-	case len(os.Args) == 2 && os.Args[1] == "call":
-		err = call(in, out)
+	case len(os.Args) >= 2 && os.Args[1] == "call":
+		if len(os.Args) == 3 {
+			err = heartbeats(os.Args[2])
+		}
+		if err == nil {
+			err = call(in, out)
+		}
 	default:
-		err = fmt.Errorf("usage: peer provide PORT | peer call")
+		err = fmt.Errorf("usage: peer provide PORT | peer call [PERIOD]")
 	}
 	if err != nil {
 		fail(err)

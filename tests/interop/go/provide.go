@@ -15,7 +15,6 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/protocol"
 	"dubbo.apache.org/dubbo-go/v3/server"
 
-	hessian "github.com/apache/dubbo-go-hessian2"
 	"github.com/apache/dubbo-go-hessian2/java8_time"
 	"github.com/apache/dubbo-go-hessian2/java_exception"
 	"github.com/apache/dubbo-go-hessian2/java_util"
@@ -60,7 +59,7 @@ func (*EchoService) EchoStrings(_ context.Context, v []string) ([]string, error)
 func (*EchoService) EchoIntMatrix(_ context.Context, v any) (any, error)           { return v, nil }
 func (*EchoService) EchoObjects(_ context.Context, v any) (any, error)             { return v, nil }
 func (*EchoService) EchoItemArray(_ context.Context, v any) (any, error)           { return v, nil }
-func (*EchoService) EchoStringList(_ context.Context, v []any) (any, error)        { return v, nil }
+func (*EchoService) EchoStringList(_ context.Context, v any) (any, error)          { return v, nil }
 func (*EchoService) EchoIntList(_ context.Context, v any) (any, error)             { return v, nil }
 func (*EchoService) EchoLongList(_ context.Context, v any) (any, error)            { return v, nil }
 func (*EchoService) EchoItemList(_ context.Context, v any) (any, error)            { return v, nil }
@@ -73,7 +72,7 @@ func (*EchoService) EchoIntKeyMap(_ context.Context, v any) (any, error)        
 func (*EchoService) EchoObjectMap(_ context.Context, v any) (any, error)        { return v, nil }
 func (*EchoService) EchoNested(_ context.Context, v any) (any, error)           { return v, nil }
 func (*EchoService) EchoObject(_ context.Context, v any) (any, error)           { return v, nil }
-func (*EchoService) EchoColor(_ context.Context, v Color) (Color, error)        { return v, nil }
+func (*EchoService) EchoColor(_ context.Context, v *Color) (*Color, error)      { return v, nil }
 func (*EchoService) EchoItem(_ context.Context, v *Item) (*Item, error)         { return v, nil }
 func (*EchoService) EchoNode(_ context.Context, v *Node) (*Node, error)         { return v, nil }
 func (*EchoService) EchoAnimal(_ context.Context, v any) (any, error)           { return v, nil }
@@ -236,5 +235,3 @@ func ready(port int, failed chan error) error {
 		}
 	}
 }
-
-var _ hessian.POJO = (*Item)(nil)
