@@ -259,7 +259,10 @@ class Link(asyncio.Protocol):
         self._closing = True
         if transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
-        self._timer = self._loop.call_later(LINGER, transport.close)
+        if self._timer is not None:
+            self._timer.cancel()
+        # What a peer does not read cannot be written: after the moment it is cut off.
+        self._timer = self._loop.call_later(LINGER, transport.abort)
 
     def _wake_writers(self) -> None:
         for waiter in self._writable_waiters:

@@ -221,11 +221,15 @@ def request(name: str, *arguments: Any, timeout: float = 20.0) -> bytes:
 class FakeProvider:
     """A provider that says to each connection what `answer` makes of what it has received.
 
-    `answer` gets one request's call id and body and returns raw bytes, or None to close.
+    `answer` gets one request's call id and body and returns raw bytes, or None to close;
+    `then_close` closes after whatever was said.
     """
 
-    def __init__(self, answer: Callable[[int, bytes], bytes | None]) -> None:
+    def __init__(
+        self, answer: Callable[[int, bytes], bytes | None], *, then_close: bool = False
+    ) -> None:
         self.answer = answer
+        self.then_close = then_close
         self.connections = 0
         self.requests = 0
         self.port = 0
@@ -245,6 +249,7 @@ class FakeProvider:
 
     @property
     def target(self) -> str:
+        """Its target."""
         return f"static:///127.0.0.1:{self.port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -264,6 +269,8 @@ class FakeProvider:
                     return
                 writer.write(said)
                 await writer.drain()
+                if self.then_close:
+                    return
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
