@@ -68,7 +68,7 @@ class EndpointSliceController:
         self._store = store
         self._delay = delay
         self._max_endpoints = max_endpoints
-        self._dirty: set[_Key] = set()
+        self._dirty: dict[_Key, None] = {}  # in their order: runs shall be repeatable
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -138,7 +138,7 @@ class EndpointSliceController:
                 pass
 
     def _mark(self, keys: Iterable[_Key]) -> None:
-        self._dirty.update(key for key in keys if key[1])
+        self._dirty.update((key, None) for key in keys if key[1])
         if self._dirty:
             self._idle.clear()
             self._wake.set()
@@ -151,7 +151,7 @@ class EndpointSliceController:
             await asyncio.sleep(self._delay)
             self._wake.clear()
             while self._dirty:
-                self._reconcile(self._dirty.pop())
+                self._reconcile(self._dirty.popitem()[0])
             self._wake.clear()
             self._idle.set()
 

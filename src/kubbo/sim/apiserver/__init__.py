@@ -12,7 +12,7 @@ tests that run the same operations against both. From the bottom:
 """
 
 from kubbo.sim.apiserver.access import Rule
-from kubbo.sim.apiserver.faults import Answer, Cut, Drop, Fault, Hang
+from kubbo.sim.apiserver.faults import Answer, Cut, Drop, ErrorEvent, Fault, Hang
 from kubbo.sim.apiserver.objects import ApiError, Json, Object
 from kubbo.sim.apiserver.selectors import Selector
 from kubbo.sim.apiserver.server import ApiServer
@@ -25,6 +25,7 @@ __all__ = [
     "Change",
     "Cut",
     "Drop",
+    "ErrorEvent",
     "Fault",
     "Hang",
     "Json",

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from kubbo.sim.apiserver.objects import ApiError
 
-__all__ = ["Answer", "Cut", "Drop", "Fault", "Faults", "Hang"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Answer", "Cut", "Drop", "ErrorEvent", "Fault", "Faults", "Hang"]
 
 _REASONS = {
     400: ("BadRequest", "the request is not understood"),
@@ -64,7 +67,18 @@ class Hang:
     """Keep the connection open and never answer."""
 
 
-Fault: TypeAlias = Answer | Drop | Cut | Hang
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """Accept a watch with status 200, and say in its stream that it failed; then it ends.
+
+    Requests other than watches get the status as their answer.
+    """
+
+    code: int
+    retry_after: int | None = None
+
+
+Fault: TypeAlias = Answer | Drop | Cut | Hang | ErrorEvent
 
 
 @dataclass(slots=True)
@@ -80,10 +94,12 @@ class Faults:
 
     Attributes:
         fired: how often which kind of fault has fired, by class name.
+        source: asked with verb and resource where no order matches; for faults at random.
     """
 
     def __init__(self) -> None:
         self.fired: Counter[str] = Counter()
+        self.source: Callable[[str, str], Fault | None] | None = None
         self._orders: list[_Order] = []
 
     def add(
@@ -107,4 +123,7 @@ class Faults:
                     self._orders.remove(order)
             self.fired[type(order.fault).__name__] += 1
             return order.fault
-        return None
+        fault = self.source(verb, resource) if self.source is not None else None
+        if fault is not None:
+            self.fired[type(fault).__name__] += 1
+        return fault

@@ -19,7 +19,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from kubbo.sim.apiserver.access import Access
 from kubbo.sim.apiserver.calls import Call, ListOptions
-from kubbo.sim.apiserver.faults import Answer, Cut, Drop, Faults, Hang
+from kubbo.sim.apiserver.faults import Answer, Cut, Drop, ErrorEvent, Faults, Hang
 from kubbo.sim.apiserver.objects import (
     ApiError,
     Json,
@@ -33,6 +33,7 @@ from kubbo.sim.apiserver.store import Store, expired
 from kubbo.sim.apiserver.watches import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -70,6 +71,10 @@ class ApiServer:
         bookmark_interval: seconds between the bookmarks of a watch.
         watch_timeout: seconds after which a watch without `timeoutSeconds` may end; it does
             so after one to two times as long, at random.
+        bookmarks: whether it sends those that are due; `lost_bookmarks` counts the others.
+        quorum: the store that lists and gets read which ask for the newest state; another
+            one than `store` when this server's cache lags behind.
+        observer: called with the client's address, the verb and the resource of each request.
     """
 
     def __init__(
@@ -88,12 +93,16 @@ class ApiServer:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.bookmark_interval = bookmark_interval
         self.watch_timeout = watch_timeout
+        self.bookmarks = True
+        self.lost_bookmarks = 0
+        self.quorum = self.store
+        self.observer: Callable[[str, str, str], None] | None = None
         self._rng = rng or random.Random()  # noqa: S311 - spreads timeouts, guards nothing
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
-        self._watches: set[Watch] = set()
+        self._watches: dict[Watch, None] = {}  # in their order: runs shall be repeatable
         self._handlers: dict[asyncio.Task[object], web.Request] = {}
 
     async def __aenter__(self) -> Self:
@@ -180,6 +189,11 @@ class ApiServer:
         for watch in self._watches:
             watch.end()
 
+    def send_error(self, code: int) -> None:
+        """End the stream of every open watch by an ERROR event."""
+        for watch in self._watches:
+            watch.fail(Answer(code).error())
+
     def send_bookmarks(self) -> None:
         """Send a bookmark now to every open watch that asked for them."""
         for watch in self._watches:
@@ -231,12 +245,21 @@ class ApiServer:
             (call.verb, call.path_resource) if call else (request.method.lower(), request.path)
         )
         self.requests[counted] += 1
+        if self.observer is not None:
+            self.observer(request.remote or "", *counted)
         out = _Out(request)
         match self.faults.take(*counted):
             case Answer(body="") as fault:
                 return await out.status(fault.error())
             case Answer(code, _, body) as fault:
                 return await out.whole(code, body.encode(), "text/plain", fault.error().retry_after)
+            case ErrorEvent(code, retry_after):
+                error = Answer(code, retry_after).error()
+                if call is None or call.verb != "watch":
+                    return await out.status(error)
+                await out.begin(200)
+                await out.line({"type": "ERROR", "object": error.status()})
+                return await out.end()
             case Drop():
                 raise _CutOffError
             case Hang():
@@ -266,7 +289,7 @@ class ApiServer:
                 options = ListOptions.parse(request.query, watch=True)
                 return await self._watch(resource, namespace, options, out)
             case "get":
-                return await out.json(200, self.store.get(resource.plural, call.name, namespace))
+                return await out.json(200, self.quorum.get(resource.plural, call.name, namespace))
             case "create" if not call.name:
                 value = _typed(resource, await _body(request))
                 _same_namespace(value, namespace)
@@ -331,14 +354,16 @@ class ApiServer:
     # --- lists
 
     def _list(self, resource: Resource, namespace: str, options: ListOptions) -> Object:
-        now = self.store.version
+        newest = options.version is None or options.continuation
+        store = self.quorum if newest else self.store
+        now = store.version
         version = now
         after: tuple[str, str] | None = None
         limit = options.limit
         if options.continuation:
             version, after = _read_token(options.continuation)
             version = version or now  # 0: the rest as it is now, whatever the first pages were
-            if version < self.store.oldest:
+            if version < store.oldest:
                 raise expired(
                     "the continue token is too old: begin again, or go on with the token of "
                     "this answer, without consistency",
@@ -350,9 +375,7 @@ class ApiServer:
             raise _too_large(options.version, now)
         elif options.exact and options.version is not None:
             version = options.version
-        items = self.store.list(
-            resource.plural, namespace, selector=options.selector, version=version
-        )
+        items = store.list(resource.plural, namespace, selector=options.selector, version=version)
         if after is not None:
             items = [item for item in items if key_of(item) > after]
         meta: Object = {"resourceVersion": str(version)}
@@ -397,7 +420,7 @@ class ApiServer:
             since=since,
             bookmarks=options.bookmarks,
         )
-        self._watches.add(watch)
+        self._watches[watch] = None
         try:
             await out.begin(200)
             while True:
@@ -407,7 +430,10 @@ class ApiServer:
                 elif watch.ended or loop.time() >= deadline:
                     break
                 else:
-                    watch.bookmark()
+                    if self.bookmarks:
+                        watch.bookmark()
+                    else:
+                        self.lost_bookmarks += 1
                     bookmark_at = (
                         deadline
                         if deadline - loop.time() <= _LAST_BOOKMARK
@@ -415,7 +441,7 @@ class ApiServer:
                     )
         finally:
             watch.close()
-            self._watches.discard(watch)
+            del self._watches[watch]
         return await out.end()
 
 

@@ -316,6 +316,21 @@ class Store:
         self.version = backup.version
         self.compact()
 
+    def apply(self, change: Change) -> None:
+        """Take over a change of the store that this one is a replica of, with its version.
+
+        A change that is not newer than what is here is left out.
+        """
+        if change.version <= self.version:
+            return
+        self.version = change.version
+        objects = self._objects[change.resource.plural]
+        if change.type == "DELETED":
+            objects.pop(key_of(change.object), None)
+        else:
+            objects[key_of(change.object)] = change.object
+        self._record(change)
+
     # --- inside
 
     def _require(self, resource: Resource, name: str, namespace: str) -> Object:
@@ -351,7 +366,9 @@ class Store:
             del self._objects[resource.plural][key_of(new)]
         else:
             self._objects[resource.plural][key_of(new)] = new
-        change = Change(self.version, kind, resource, new, before)
+        self._record(Change(self.version, kind, resource, new, before))
+
+    def _record(self, change: Change) -> None:
         self._log.append(change)
         while len(self._log) > self.history:
             self.oldest = self._log.popleft().version

@@ -80,6 +80,12 @@ class Watch:
         self.ended = True
         self._wake.set()
 
+    def fail(self, error: ApiError) -> None:
+        """Tell the watcher of an error, and let it go."""
+        if not self.ended:
+            self._push("ERROR", error.status())
+            self.end()
+
     def bookmark(self) -> None:
         """Tell the watcher, if it asked for that, how far it has come."""
         if self._bookmarks and not self.ended and self._store.version >= self._last:
