@@ -36,7 +36,7 @@ from uuid import UUID
 from kubbo.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from kubbo.model import Value
 
@@ -330,15 +330,25 @@ class Record:
 
     def __init__(self, class_name: str, fields: dict[str, Value] | None = None) -> None:
         self.class_name = class_name
-        # An object without fields is one byte on the wire: it must not cost a dict.
-        self._fields = fields
+        # An object without fields is one byte on the wire, one of a field two: they must not
+        # cost a dict. As it is read, it is a tuple of the names and the values.
+        self._fields: dict[str, Value] | tuple[Any, ...] | None = fields
 
     @property
     def fields(self) -> dict[str, Value]:
         """The fields by their Java names; may be changed."""
-        if self._fields is None:
-            self._fields = {}
-        return self._fields
+        found = self._fields
+        if isinstance(found, dict):
+            return found
+        made: dict[str, Value] = {}
+        if found is not None:
+            made.update(zip(found[0], found[1:], strict=True))
+        self._fields = made
+        return made
+
+    def fill(self, names: tuple[str, ...], values: Iterable[Value]) -> None:
+        """Set all fields at once, in the least space until somebody looks at them."""
+        self._fields = (names, *values) if names else None
 
     def __getitem__(self, name: str) -> Value:
         return self.fields[name]

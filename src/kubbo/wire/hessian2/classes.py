@@ -60,14 +60,19 @@ class RecordClass:
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An inert record."""
-        if not self._fields:
-            record = Record(self._name)
-            reader.refs.append(record)
-            return record
-        fields: dict[str, Value] = {}
-        record = Record(self._name, fields)
+        record = Record(self._name)
         reader.refs.append(record)
-        read_fields(reader, at, depth, self._fields, fields)
+        names = self._fields
+        if names:
+            values: list[Value] = []
+            data = reader.data
+            try:
+                for _ in names:
+                    values.append(READ[data[at]](reader, at + 1, depth))
+                    at = reader.offset
+            except _WITHIN as error:
+                raise reader.within(error, names[len(values)], at) from None
+            record.fill(names, values)
         return record
 
 

@@ -607,12 +607,14 @@ class FormClass:
         """The Python value, or a record if Python holds none."""
         fields: dict[str, Value] = {}
         number = len(reader.refs)
-        record = Record(self._form.layout.name, fields)
+        record = Record(self._form.layout.name)
         reader.refs.append(record)
         read_fields(reader, at, depth, self._fields, fields)
         try:
             value = self._form.make(Parts(fields, reader, exact=True))
         except REFUSALS:
+            names = self._fields if len(fields) == len(self._fields) else tuple(fields)
+            record.fill(names, fields.values())
             return record
         reader.refs[number] = value
         return value
