@@ -381,7 +381,7 @@ async def test_a_wrong_method_is_told(
 
 async def test_a_generic_call_is_answered(python: Provider, java_caller: JavaCaller) -> None:
     """`$invoke` is off: Java is told so and does not wait for its timeout."""
-    with pytest.raises(JavaException, match=r"has no method \$invoke"):
+    with pytest.raises(JavaException, match=r"generic calls of .* are off"):
         await java_caller.call(
             python.address, ECHO, "echoInt", 1, types=["int"], generic=True, timeout=30.0
         )

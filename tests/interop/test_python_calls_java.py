@@ -135,8 +135,13 @@ def alike(left: Any, right: Any, seen: set[tuple[int, int]] | None = None) -> bo
                 for (key, _), (other, _) in pairs
             )
         case BaseException(), BaseException():
+            # Its own fields; what its private ones keep of the remote side is not the value.
+            one, other = (
+                {name: item for name, item in vars(each).items() if not name.startswith("_")}
+                for each in (left, right)
+            )
             same = type(left) is type(right) and left.args == right.args
-            return same and alike(vars(left), vars(right), seen)
+            return same and alike(one, other, seen)
         case ((list() | tuple()), (list() | tuple())):
             return len(left) == len(right) and all(
                 alike(one, other, seen) for one, other in zip(left, right, strict=True)
@@ -169,8 +174,10 @@ FINER = {
 handles, and a record is none of Python's times.
 """
 
-JAVA_LOSES = {"locale/zh-Hans-CN"}
-"""What does not come back from Java to Java either."""
+JAVA_LOSES = {"locale/zh-Hans-CN", "object/shadow"}
+"""What does not come back from Java to Java either: a Locale's script, and the field that a
+subclass's field of the same name hides.
+"""
 
 NO_METHOD = {"list/deque"}
 """Cases that no method of EchoService takes."""
@@ -197,7 +204,7 @@ def test_a_typed_value_comes_back(case: str, echo: Any, methods: dict[str, str])
         sent = set(sent)
     elif methods[case] == "echoChars":
         sent = list(sent)
-    if case in JAVA_LOSES:
+    if case == "locale/zh-Hans-CN":
         assert got == "zh_CN"
     else:
         assert alike(got, sent)
@@ -212,7 +219,7 @@ def test_a_generic_value_comes_back(
     types = [parameter.name for parameter in METHODS[methods[case]].signature.parameters]
     got = generic.call(methods[case], types=types, args=[sent])
     if case in JAVA_LOSES:
-        assert got == "zh_CN"
+        assert got == "zh_CN" or (got["name"], got["legs"]) == ("mine", 2)
     else:
         assert alike(got, sent)
 
