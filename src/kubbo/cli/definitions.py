@@ -16,7 +16,7 @@ from kubbo.errors import UsageError
 from kubbo.rpc.definition import split_generic
 from kubbo.wire.hessian2 import TypeRegistry
 from kubbo.wire.hessian2.platform import FormType
-from kubbo.wire.hessian2.types import DateType
+from kubbo.wire.hessian2.types import BoxedType, DateType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,6 +135,24 @@ def _object(
             if key != "class"
         }
         return {"class": name, **shaped}
-    if "class" not in value and len(args) == 2:
-        return {key: shape(one, args[1], definition, depth) for key, one in value.items()}
-    return value
+    if "class" in value or len(args) != 2:
+        return value
+    shaped = {key: shape(one, args[1], definition, depth) for key, one in value.items()}
+    if args[0] in _TEXT_KEYS:
+        return shaped
+    # Keys are text in JSON: elsewhere they are values of their own.
+    pairs = [[_key(key, args[0], definition), one] for key, one in shaped.items()]
+    return {"class": raw, "entries": pairs}
+
+
+_TEXT_KEYS: Final = frozenset({"java.lang.String", "java.lang.Object", "?"})
+
+
+def _key(key: str, type_name: str, definition: Definition) -> Any:
+    try:
+        kind = _NO_TYPES.parse(type_name)
+    except UsageError:
+        return key
+    if isinstance(kind, BoxedType):
+        return {"class": kind.primitive.name, "value": key}
+    return _text(key, type_name, definition)

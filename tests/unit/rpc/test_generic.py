@@ -387,8 +387,9 @@ def test_shared_and_cyclic_values_stay_so():
     looped["parent"] = looped
     order = from_map_form(looped, bean, registry)
     assert order.parent is order
-    back = to_map_form(order, bean, registry)
-    assert back["parent"] is back
+    for declared in (bean, None):
+        back = to_map_form(order, declared, registry)
+        assert back["parent"] is back
     shared: list[Any] = []
     for _ in range(40):
         shared = [shared, shared]

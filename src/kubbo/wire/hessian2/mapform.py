@@ -111,7 +111,8 @@ class _ToMaps:
             return as_declared(value, kind)  # a platform value such as Period, or an error
         if depth >= _MAX_DEPTH:
             raise EncodeError(f"nested more than {_MAX_DEPTH} levels deep")
-        key = (id(value), id(kind))
+        # An object is one map wherever it is declared; a list of longs is not one of ints.
+        key = (id(value), id(kind) if java_class is None else 0)
         if key in self._made:
             return self._made[key]
         self._held.append(value)
