@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -44,6 +45,11 @@ MAX_SERVICES: Final = 1_000
 MAX_DEFINITIONS: Final = 200
 MAX_REFUSAL: Final = 65_536  # characters of it that are looked through
 MAX_SHOWN: Final = 300
+MAX_METHODS: Final = 2_000
+MAX_PARAMS: Final = 100
+MAX_NAME: Final = 1_000
+MAX_VALUE: Final = 20_000  # characters of a parameter: the methods' names are one
+MAX_TOLD: Final = 8_000_000  # characters of all definitions together
 
 _TEXT: Final = "java.lang.String"
 
@@ -238,11 +244,14 @@ def _take_refusal(text: str, found: Provider) -> None:
 
 
 def _take_info(info: MetadataInfo, found: Provider) -> None:
-    found.application = found.application or info.app or ""
-    found.revision = found.revision or info.revision or ""
-    for told in list((info.services or {}).values())[:MAX_SERVICES]:
-        params = told.params or {}
-        _take(found, Service(told.key, told.port, _methods(params), params=dict(params)))
+    found.application = found.application or (info.app or "")[:MAX_NAME]
+    found.revision = found.revision or (info.revision or "")[:MAX_NAME]
+    for told in islice((info.services or {}).values(), MAX_SERVICES):
+        params = {
+            name[:MAX_NAME]: (value or "")[:MAX_VALUE]
+            for name, value in islice((told.params or {}).items(), MAX_PARAMS)
+        }
+        _take(found, Service(told.key, told.port, _methods(params), params=params))
 
 
 def _take_url(url: Any, found: Provider) -> None:
@@ -251,8 +260,8 @@ def _take_url(url: Any, found: Provider) -> None:
         return
     head, _, query = url.partition("?")
     params = {
-        name: unquote(value)
-        for name, _, value in (pair.partition("=") for pair in query.split("&")[:MAX_SERVICES])
+        name[:MAX_NAME]: unquote(value[:MAX_VALUE])
+        for name, _, value in (pair.partition("=") for pair in query.split("&", MAX_PARAMS))
     }
     found.application = found.application or params.get("application", "")
     key = ServiceKey(
@@ -264,8 +273,10 @@ def _take_url(url: Any, found: Provider) -> None:
 
 
 def _take(found: Provider, told: Service) -> None:
+    if len(text := str(told.key)) > MAX_NAME:
+        return
     try:
-        key = ServiceKey.parse(str(told.key))
+        key = ServiceKey.parse(text)
     except TargetError:
         return
     if key.interface != METADATA_SERVICE and len(found.services) < MAX_SERVICES:
@@ -274,17 +285,22 @@ def _take(found: Provider, told: Service) -> None:
 
 def _methods(params: dict[str, str]) -> tuple[str, ...]:
     names = params.get("methods") or ""
-    return tuple(name for name in names.split(",") if name and name != "*")
+    return tuple(name for name in names.split(",", MAX_METHODS) if name and name != "*")
 
 
 async def _define(asking: _Asking, found: Provider) -> None:
     """Ask for the types. One who has them for no service is not asked for the others."""
-    for each in list(found.services.values())[:MAX_DEFINITIONS]:
+    left = MAX_TOLD
+    for each in islice(found.services.values(), MAX_DEFINITIONS):
         try:
+            if left < 0:
+                found.notes.append(f"not all is shown: more than {MAX_TOLD} characters of types")
+                break
             text = await asking.call("getServiceDefinition", str(each.key))
             if text == "":
                 break
             if isinstance(text, str):
+                left -= len(text)
                 each.definition = parse_definition(text)
         except DecodeError as error:
             found.notes.append(f"{each.key}: {error}"[:MAX_SHOWN])
