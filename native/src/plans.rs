@@ -74,6 +74,8 @@ pub struct ConvertPlan {
     pub plain: Plain,
     /// Longs are plain ints here: the table is `READ_NUMBERS`.
     pub numbers: bool,
+    /// Whether plain values stay at the top of a message too, where all are converted.
+    pub keeps_plain: bool,
     pub convert: Convert,
 }
 
@@ -86,12 +88,12 @@ fn plain_of(classes: &Bound<'_, PyAny>) -> PyResult<Plain> {
 }
 
 impl ConvertPlan {
-    /// From `(numbers, plain, kind, first, second)`.
+    /// From `(numbers, plain, keeps plain at the top, kind, first, second)`.
     fn of(pure: &Pure, java_type: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = java_type.py();
         let described = pure.describe_convert.bind(py).call1((java_type,))?;
-        let kind: String = described.get_item(2)?.extract()?;
-        let first = described.get_item(3)?;
+        let kind: String = described.get_item(3)?.extract()?;
+        let first = described.get_item(4)?;
         let convert = match kind.as_str() {
             "keep" => Convert::Keep,
             "list" => Convert::List {
@@ -99,7 +101,7 @@ impl ConvertPlan {
             },
             "map" => Convert::Map {
                 key: plain_of(&first)?,
-                value: plain_of(&described.get_item(4)?)?,
+                value: plain_of(&described.get_item(5)?)?,
             },
             _ => Convert::Ask,
         };
@@ -107,6 +109,7 @@ impl ConvertPlan {
             java_type: java_type.clone().unbind(),
             plain: plain_of(&described.get_item(1)?)?,
             numbers: described.get_item(0)?.extract()?,
+            keeps_plain: described.get_item(2)?.extract()?,
             convert,
         })
     }

@@ -371,7 +371,10 @@ impl<'a, 'py> Run<'a, 'py> {
             None => self.value(depth, false),
             Some(plan) => {
                 let value = self.value(depth, plan.numbers)?;
-                self.convert(plan, value)
+                if plan.keeps_plain && is_plain(&value, &plan.plain) {
+                    return Ok(value);
+                }
+                self.convert_further(plan, value)
             }
         }
     }

@@ -23,10 +23,18 @@ from kubbo.errors import EncodeError
 from kubbo.java import JavaList, JavaMap, Key, LongValue, Record
 from kubbo.wire import native
 from kubbo.wire.hessian2 import anything, types
-from kubbo.wire.hessian2.classes import BeanType, EnumType, RecordClass, _BeanClass, _EnumClass
+from kubbo.wire.hessian2.classes import (
+    BeanType,
+    EnumType,
+    RecordClass,
+    ThrowableType,
+    _BeanClass,
+    _EnumClass,
+)
 from kubbo.wire.hessian2.keys import KeyGuard
 from kubbo.wire.hessian2.limits import DEFAULT_LIMITS
 from kubbo.wire.hessian2.names import VoidType
+from kubbo.wire.hessian2.platform import FormType
 from kubbo.wire.hessian2.reader import READ, Reader as PureReader
 from kubbo.wire.hessian2.scalars import LONG_MAX, encode_text
 from kubbo.wire.hessian2.writer import Layout, Writer as PureWriter
@@ -40,22 +48,29 @@ __all__ = ["Reader", "Writer"]
 _Description = tuple[Any, ...]
 
 _KEPT = (types.ObjectType, types.RecordType, VoidType)
+_CONVERT_NO_PLAIN = (
+    *(types.WholeType, types.FloatingType, types.BooleanType, types.BoxedType),
+    *(types.StringType, types.BytesType, types.CharsType),
+    *(BeanType, EnumType, ThrowableType, FormType),
+)
 
 
 def describe_convert(java_type: JavaType) -> _Description:
     """How natural values become values of a type.
 
-    `(longs are plain ints, classes that stay as they are, kind, ...)`; the kinds are `keep`
-    (everything stays), `list` and `map` (with the classes of items that need nothing), `ask`.
+    `(longs are plain ints, classes that stay as they are, whether they do so at the top of a
+    message, kind, ...)`; the kinds are `keep` (everything stays), `list` and `map` (with the
+    classes of items that need nothing), `ask`.
     """
-    longs = java_type.table is not READ
+    # At the top the reader always converts, and a Date refuses some of its plain class.
+    head = java_type.table is not READ, java_type.plain, type(java_type) in _CONVERT_NO_PLAIN
     if type(java_type) in _KEPT:
-        return longs, java_type.plain, "keep", (), ()
+        return *head, "keep", (), ()
     if type(java_type) is types.ListType:
-        return longs, java_type.plain, "list", java_type.item.plain, ()
+        return *head, "list", java_type.item.plain, ()
     if type(java_type) is types.MapType:
-        return longs, java_type.plain, "map", java_type.key.plain, java_type.value.plain
-    return longs, java_type.plain, "ask", (), ()
+        return *head, "map", java_type.key.plain, java_type.value.plain
+    return *head, "ask", (), ()
 
 
 def describe_class(wire_class: Any) -> _Description:
@@ -66,7 +81,7 @@ def describe_class(wire_class: Any) -> _Description:
     the constants by name; `ask` nothing.
     """
     width = wire_class.width
-    if type(wire_class) is _BeanClass:
+    if type(wire_class) is _BeanClass and not wire_class.larger:  # else it is charged for that
         bean = wire_class._bean
         fields = _fields_of(wire_class)
         missing = [(sys.intern(one.attribute), one) for one in wire_class._missing]
