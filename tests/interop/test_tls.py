@@ -149,7 +149,6 @@ async def test_java_without_a_certificate_speaks_plain_text(
         with pytest.raises(JavaException) as failed:
             await caller.call(python.address, GREET, "sayHello", "Ann", timeout=2.0)
         assert failed.value.code in {1, 2}
-    with provider() as plain:
-        async with JavaCaller(properties=trusting(authority) | UNVERIFIED) as caller:
+        with provider() as plain:
             answer = await caller.call(plain.address, GREET, "sayHello", "Ann")
             assert answer.value == "Hello Ann from python"
