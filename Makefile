@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
-.PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz clean
+.PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz fuzz-guided clean
 
 help:
 	@echo "make demo        a consumer, three providers and an embedded cluster, in two minutes"
@@ -23,7 +23,7 @@ help:
 	@echo "make test-quick  unit and property tests"
 	@echo "make check       format, lint, types, import layers"
 	@echo "make bench       against grpcio and grpclib"
-	@echo "make fuzz        the property tests with new examples"
+	@echo "make fuzz        damaged input for every reader, 60 s each; property tests with new examples"
 	@echo "make setup       only install the development tools into $(VENV)"
 	@echo "make testbed     only build etcd, Kubernetes and CoreDNS"
 	@echo "make clean       remove what all this has put into the checkout"
@@ -32,7 +32,7 @@ help:
 
 setup: $(VENV)/.dev
 
-$(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.fuzz: $(VENV)/.%: pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/venv $*
 
 $(VENV)/.runtime: pyproject.toml
@@ -80,8 +80,19 @@ endif
 test-quick: $(VENV)/.dev
 	$(BIN)/pytest tests/unit tests/property $(ARGS)
 
+# docs/fuzzing.md. FUZZ_INPUTS counts over all targets, and then the time does not.
+FUZZ_SECONDS ?= 60
+FUZZ_INPUTS ?= 0
+FUZZ_TARGETS ?=
+
 fuzz: $(VENV)/.dev
-	$(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0 $(ARGS)
+	$(BIN)/python -m fuzz $(FUZZ_TARGETS) --seconds $(FUZZ_SECONDS) --inputs $(FUZZ_INPUTS)
+	$(BIN)/pytest tests/property --ignore=tests/property/test_fuzz.py --hypothesis-profile=fuzz \
+	  --timeout=0 $(ARGS)
+
+fuzz-guided: $(VENV)/.fuzz
+	@for target in $(or $(FUZZ_TARGETS),$$($(BIN)/python -m fuzz --list)); do \
+	  $(BIN)/python -m fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 # --- to look at -------------------------------------------------------------------------------
 
