@@ -238,7 +238,9 @@ class _Builder:
         try:
             return self._typed(value, kind, depth)
         except (ValueError, OverflowError) as error:
-            raise EncodeError(f"{render(value, limit=80)} is no {kind.name}: {error}") from None
+            raise EncodeError(
+                f"{render(value, limit=80)} is no {kind.name}: {error!s:.200}"
+            ) from None
         except Fault as fault:
             raise EncodeError(str(fault)) from None
 
