@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kubbo.cluster.member import Member, Pool
 from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
 from kubbo.model import Step
-from kubbo.naming.resolution import Absent, Failed, Members, Pending
+from kubbo.naming.resolution import Absent, Failed, Members, Pending, hint_refresh
 from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Directory:
         self._balance = balance
         self._members: dict[tuple[str, int], Member] = {}
         self._pool: Pool | None = None
+        self._down: frozenset[tuple[str, int]] = frozenset()
         self._known: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -139,6 +140,7 @@ class Directory:
         by_state: dict[State, list[Member]] = {}
         for member in self._members.values():
             by_state.setdefault(member.dialer.state, []).append(member)
+        self._hint(frozenset(each.endpoint.key for each in by_state.get(State.DOWN, ())))
         chosen = by_state.get(State.READY) or by_state.get(State.DRAINING) or self._members.values()
         if not chosen:
             self._pool = None
@@ -147,12 +149,17 @@ class Directory:
         pool.picker = self._balance.bind(pool)
         self._pool = pool
 
+    def _hint(self, down: frozenset[tuple[str, int]]) -> None:
+        """Tell the resolver when one more connection fails: the provider may have moved."""
+        more = down - self._down
+        self._down = down
+        if more:
+            hint_refresh(self._resolver)
+
     async def aclose(self) -> None:
         """End the watch and give the connections back."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for member in self._members.values():
-            self._drop(member)
-        self._members = {}
-        self._pool = None
+        # A call that still waits for members is told now, not at its deadline.
+        self.publish(Failed(KubboError("the channel was closed")))

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from kubbo.model import Endpoint, Step
 
-__all__ = ["Absent", "Failed", "Members", "Pending", "Publish", "Resolution", "Resolver"]
+__all__ = [
+    "Absent",
+    "Failed",
+    "Members",
+    "Pending",
+    "Publish",
+    "Refreshable",
+    "Resolution",
+    "Resolver",
+    "hint_refresh",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +79,18 @@ class Resolver(Protocol):
     async def watch(self, publish: Publish, /) -> None:
         """Publish resolutions until cancelled."""
         ...
+
+
+@runtime_checkable
+class Refreshable(Protocol):
+    """A resolver that can look again when told to: DNS, which nobody tells of changes."""
+
+    def refresh(self) -> None:
+        """A provider cannot be connected. Never blocks; the resolver decides when it looks."""
+        ...
+
+
+def hint_refresh(resolver: Resolver) -> None:
+    """Tell a resolver that a provider cannot be connected, if it wants to know."""
+    if isinstance(resolver, Refreshable):
+        resolver.refresh()

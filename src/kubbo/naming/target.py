@@ -63,7 +63,10 @@ class KubernetesTarget:
 
 @dataclass(frozen=True, slots=True)
 class DnsTarget:
-    """What DNS says of a host: SRV records of a named port, else its addresses."""
+    """What DNS says of a host: SRV records of a named port, else its addresses.
+
+    A host that ends in a dot is looked up as it is, without search domains.
+    """
 
     host: str
     port: int | str
@@ -251,7 +254,8 @@ def _parse_dns(text: str, rest: str) -> DnsTarget:
         raise TargetError(
             f"target {text!r} holds an address, which DNS does not look up; write static:///{rest}"
         )
-    return DnsTarget(_check_host(host, of=text), parse_port(port, of=text))
+    root = "." if host.endswith(".") else ""  # the name is whole: no search domain after it
+    return DnsTarget(_check_host(host, of=text) + root, parse_port(port, of=text))
 
 
 def _parse_static(text: str, rest: str) -> StaticTarget:

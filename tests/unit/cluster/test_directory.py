@@ -208,3 +208,43 @@ def test_random_follows_the_weights(weights: tuple[int, ...], shares: tuple[floa
         else:
             chi += (seen - share * count) ** 2 / (share * count)
     assert chi < 13.8  # two degrees of freedom
+
+
+class Hinted(Script):
+    """A resolver that counts the hints it gets."""
+
+    hints = 0
+
+    def refresh(self) -> None:
+        self.hints += 1
+
+
+async def test_a_connection_that_fails_is_a_hint_for_the_resolver() -> None:
+    """Each provider that goes down is told once, not each time it is still down."""
+    resolver = Hinted(Members((A, B)))
+    dialers = FakeDialers()
+    balance = RandomBalance(random.Random(1))
+    directory = Directory("dns:///x:1", resolver, cast("Dialers", dialers), balance)
+    directory.start()
+    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    assert resolver.hints == 0
+    dialers.held[A.key].become(State.DOWN)
+    assert resolver.hints == 1
+    dialers.held[B.key].become(State.DRAINING)
+    assert resolver.hints == 1
+    dialers.held[A.key].become(State.READY)
+    dialers.held[A.key].become(State.DOWN)
+    assert resolver.hints == 2
+    await directory.aclose()
+
+
+async def test_closing_tells_who_still_waits() -> None:
+    """A call that waits for the first word of a resolver ends with the channel."""
+    directory, _ = make()
+    directory.start()
+    deadline = Deadline(asyncio.get_running_loop().time() + 60)
+    waiting = asyncio.create_task(directory.wait_pool(deadline))
+    await asyncio.sleep(0)
+    await directory.aclose()
+    with pytest.raises(NoProvider, match="closed"):
+        await waiting

@@ -1,0 +1,358 @@
+"""One lookup of a DNS target: which names, which questions, and what the answers come to.
+
+A named port asks for `SRV _PORT._tcp.HOST`, which CoreDNS answers for every named port of a
+Service, with the pods' addresses beside it. A number asks for A records, and for AAAA only
+where the name has no A: a pod with both families is one provider, not two.
+
+A host without a dot at its end goes through the search domains of resolv.conf as it does in
+any program of a pod (`ndots`), and here the search stops at the first name that exists, and
+at the first that nobody can answer for. The C library would go on there; but what comes later
+is a *different name* (`greeter.shop` may well exist on the Internet), and calling somebody
+else is worse than calling nobody.
+
+Questions, their random ids and ports, truncation and TCP are dnspython's. Answers are not
+trusted: a datagram that is no answer to the question is ignored until the time is over, and
+ports, addresses and their number are checked before anybody sees them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import dns.asyncbackend
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.resolver
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+from dns.rdtypes.IN.SRV import SRV
+
+from kubbo.errors import ConfigError
+from kubbo.model import Endpoint
+from kubbo.naming.dns.view import MAX_ENDPOINTS, Answer, Found, Nothing, Unanswered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from dns.rdata import Rdata
+    from dns.rrset import RRset
+
+    from kubbo.naming.target import DnsTarget
+
+__all__ = ["Lookup"]
+
+_PAYLOAD: Final = 1232  # bytes of a datagram that pass without fragments; more comes by TCP
+_LONGEST_TIMEOUT: Final = 5.0  # seconds for one server, whatever resolv.conf says
+_ROUNDS: Final = 2  # over all servers: datagrams get lost
+_SERVERS: Final = 3  # as the C library does
+_DOMAINS: Final = 32  # as Kubernetes allows
+_TARGET_QUESTIONS: Final = 32  # for SRV targets whose addresses did not come along
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """Whom to ask, and under which names."""
+
+    addresses: tuple[tuple[str, int], ...]
+    search: tuple[dns.name.Name, ...]
+    ndots: int
+    timeout: float
+
+
+class _NoAnswerError(Exception):
+    """Nobody could answer; the text says who said what."""
+
+
+class Lookup:
+    """Asks for one target. Calling it asks once; see `View` for when that is done."""
+
+    def __init__(
+        self,
+        target: DnsTarget,
+        *,
+        nameservers: Sequence[str] = (),
+        resolv_conf: str | Path = "/etc/resolv.conf",
+    ) -> None:
+        """`nameservers`, each `ADDRESS` or `ADDRESS:PORT`, are asked instead of the file's.
+
+        Raises:
+            ConfigError: a name server is no address.
+        """
+        self._target = target
+        self._given = tuple(_server(text) for text in nameservers)
+        self._resolv_conf = str(resolv_conf)
+        self._asked = 0
+
+    async def __call__(self) -> Answer:
+        """Ask until something is known. Cancel safe; raises nothing else."""
+        self._asked = 0
+        try:
+            # The file is read each time: a laptop changes networks, a pod's never changes.
+            servers = await asyncio.to_thread(self._read)
+            return await self._search(servers)
+        except _NoAnswerError as error:
+            return Unanswered(str(error), self._asked)
+        except dns.exception.DNSException as error:
+            return Unanswered(f"{self._target}: {_said(error)}", self._asked)
+
+    async def identity(self) -> str:
+        """What the answers depend on besides the target: the search domains."""
+        try:
+            servers = await asyncio.to_thread(self._read)
+        except _NoAnswerError:
+            return ""
+        return " ".join(domain.to_text() for domain in servers.search)
+
+    # ------------------------------------------------------------------ names
+    def _read(self) -> _Servers:
+        try:
+            read = dns.resolver.Resolver(self._resolv_conf)
+        except (dns.exception.DNSException, OSError, ValueError) as error:
+            if not self._given:
+                raise _NoAnswerError(
+                    f"no name server is known: {error} (in {self._resolv_conf})"
+                ) from None
+            return _Servers(self._given, (), 1, 2.0)
+        search = read.search or ([] if read.domain == dns.name.root else [read.domain])
+        listed = [(one, 53) for one in read.nameservers if isinstance(one, str)]
+        return _Servers(
+            self._given or tuple(listed[:_SERVERS]),
+            tuple(search[:_DOMAINS]),
+            1 if read.ndots is None else read.ndots,
+            min(max(read.timeout, 0.1), _LONGEST_TIMEOUT),
+        )
+
+    def _names(self, servers: _Servers) -> Iterator[dns.name.Name]:
+        host = dns.name.from_text(self._target.host, None)
+        if host.is_absolute():
+            yield host
+            return
+        absolute = host.concatenate(dns.name.root)
+        dotted = len(host.labels) > servers.ndots
+        if dotted:
+            yield absolute
+        for domain in servers.search:
+            try:
+                yield host.concatenate(domain)
+            except dns.name.NameTooLong:
+                continue
+        if not dotted:
+            yield absolute
+
+    async def _search(self, servers: _Servers) -> Answer:
+        tried: list[str] = []
+        ttl = float("inf")
+        for name in self._names(servers):
+            found = await self._look(name, servers)
+            if isinstance(found, Found):
+                return found
+            tried.append(found.reason)
+            ttl = min(ttl, found.ttl)
+            if found.exists:
+                break
+        at = ", ".join(_text(one) for one in servers.addresses)
+        return Nothing(
+            f"DNS has no provider of {self._target}: {', then '.join(tried)} (asked {at}); check "
+            "the names of Service, namespace and port, and that pods are ready",
+            ttl,
+            self._asked,
+        )
+
+    async def _look(self, name: dns.name.Name, servers: _Servers) -> Found | _Miss:
+        if isinstance(self._target.port, int):
+            return await self._addresses(name, self._target.port, servers)
+        service = dns.name.from_text(f"_{self._target.port}._tcp", None)
+        try:
+            return await self._services(service.concatenate(name), servers)
+        except dns.name.NameTooLong:
+            return _Miss(f"{name} is too long", _LONGEST_TIMEOUT, exists=False)
+
+    async def _addresses(self, name: dns.name.Name, port: int, servers: _Servers) -> Found | _Miss:
+        answer = await self._ask(name, dns.rdatatype.A, servers)
+        hosts = list(_hosts(answer.records))
+        if not hosts and answer.exists:
+            answer = await self._ask(name, dns.rdatatype.AAAA, servers)
+            hosts = list(_hosts(answer.records))
+        if not hosts:
+            return answer.miss("addresses")
+        endpoints = tuple(Endpoint(host, port) for host in sorted(hosts)[: MAX_ENDPOINTS + 1])
+        return Found(endpoints, str(name), answer.ttl, self._asked)
+
+    async def _services(self, name: dns.name.Name, servers: _Servers) -> Found | _Miss:
+        answer = await self._ask(name, dns.rdatatype.SRV, servers)
+        records = [
+            one
+            for one in _each(answer.records)
+            if isinstance(one, SRV) and one.port and one.target != dns.name.root
+        ]
+        first = min((one.priority for one in records), default=0)
+        records = sorted(one for one in records if one.priority == first)
+        alike = len({one.weight for one in records}) == 1
+        questions = _TARGET_QUESTIONS
+        endpoints: list[Endpoint] = []
+        ttl = answer.ttl
+        for record in records:
+            hosts, beside = answer.beside(record.target)
+            ttl = min(ttl, beside)
+            if not hosts and questions:
+                questions -= 1
+                found = await self._addresses(record.target, record.port, servers)
+                hosts = [one.host for one in found.endpoints] if isinstance(found, Found) else []
+                ttl = min(ttl, found.ttl)
+            # A weight of 0 means "hardly ever" in SRV, and "never" in an endpoint.
+            weight = 100 if alike else max(record.weight, 1)
+            endpoints.extend(Endpoint(host, record.port, weight) for host in hosts)
+            if len(endpoints) > MAX_ENDPOINTS:  # the view says that it cuts
+                break
+        if not endpoints:
+            return answer.miss("SRV records")
+        return Found(tuple(endpoints), f"SRV {name}", ttl, self._asked)
+
+    # ------------------------------------------------------------------ questions
+    async def _ask(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, servers: _Servers
+    ) -> _Reply:
+        """The first answer that says yes or no.
+
+        Raises:
+            _NoAnswerError: there was none.
+        """
+        said: dict[str, str] = {}
+        silent = list(servers.addresses)
+        for _ in range(_ROUNDS):
+            for server in tuple(silent):
+                try:
+                    message = await self._ask_one(name, kind, server, servers.timeout)
+                    code = message.rcode()
+                    if code in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                        return _Reply(name, message)
+                    said[_text(server)] = dns.rcode.to_text(code)
+                    silent.remove(server)
+                except dns.exception.Timeout:
+                    said[_text(server)] = f"no answer in {servers.timeout:g} s"
+                except (dns.exception.DNSException, OSError, EOFError) as error:
+                    said[_text(server)] = _said(error)
+                    silent.remove(server)
+        listed = ", ".join(f"{server}: {what}" for server, what in said.items())
+        raise _NoAnswerError(
+            f"DNS gives no answer for {dns.rdatatype.to_text(kind)} {name} ({listed}); retrying. "
+            f"Check the name servers in {self._resolv_conf}, and CoreDNS with "
+            "`kubectl get pods -n kube-system -l k8s-app=kube-dns`"
+        )
+
+    async def _ask_one(
+        self,
+        name: dns.name.Name,
+        kind: dns.rdatatype.RdataType,
+        server: tuple[str, int],
+        timeout: float,  # noqa: ASYNC109 - of dnspython
+    ) -> dns.message.Message:
+        host, port = server
+        backend: Any = dns.asyncbackend.get_backend("asyncio")  # its methods have no types
+        query = dns.message.make_query(name, kind, use_edns=0, payload=_PAYLOAD)
+        self._asked += 1
+        # Connected: the kernel drops what comes from elsewhere, and tells when nobody listens.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = await backend.make_socket(family, socket.SOCK_DGRAM, 0, None, server)
+        async with made as datagrams:
+            message, truncated = await dns.asyncquery.udp_with_fallback(
+                query,
+                host,
+                timeout,
+                port,
+                udp_sock=datagrams,
+                backend=backend,
+                ignore_unexpected=True,
+                ignore_errors=True,
+            )
+        self._asked += truncated
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """A name without what was asked for; `exists` is whether there is such a name at all."""
+
+    reason: str
+    ttl: float
+    exists: bool
+
+
+class _Reply:
+    """An answer that says yes or no, with what came along.
+
+    Raises:
+        DNSException: it contradicts itself.
+    """
+
+    def __init__(self, name: dns.name.Name, message: dns.message.Message) -> None:
+        assert isinstance(message, dns.message.QueryMessage)  # is_response has seen to that
+        chain = message.resolve_chaining()
+        self.exists = message.rcode() == dns.rcode.NOERROR
+        self.records: RRset | None = chain.answer
+        self.ttl = float(chain.minimum_ttl)
+        self._name = name
+        self._message = message
+
+    def miss(self, what: str) -> _Miss:
+        if self.exists:
+            return _Miss(f"{self._name} exists and has no {what}", self.ttl, exists=True)
+        return _Miss(f"there is no {self._name}", self.ttl, exists=False)
+
+    def beside(self, target: dns.name.Name) -> tuple[list[str], float]:
+        """Addresses of a target that came along, of one family, and their TTL."""
+        for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+            records = self._message.get_rrset(
+                self._message.additional, target, dns.rdataclass.IN, kind
+            )
+            if records is not None and (hosts := list(_hosts(records))):
+                return hosts, float(records.ttl)
+        return [], float("inf")
+
+
+def _each(records: RRset | None) -> list[Rdata]:
+    return cast("list[Rdata]", list(records or ()))  # its iterator has no type
+
+
+def _hosts(records: RRset | None) -> Iterator[str]:
+    """The addresses that can be dialled."""
+    for record in _each(records):
+        if isinstance(record, A | AAAA):
+            address = ipaddress.ip_address(record.address)
+            if not (address.is_unspecified or address.is_multicast) and int(address) != 0xFFFFFFFF:
+                yield str(address)
+
+
+def _server(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
+        host, port = text, "53"
+    try:
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port) if port.isascii() and port.isdecimal() else 0
+    except ValueError:
+        address, number = None, 0
+    if address is None or not 0 < number < 65536:
+        raise ConfigError(
+            f"{text!r} is no name server; write its address, like 10.96.0.10 or 127.0.0.1:1053"
+        )
+    return str(address), number
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _text(server: tuple[str, int]) -> str:
+    host, port = server
+    return host if port == 53 else str(Endpoint(host, port))
