@@ -129,3 +129,12 @@ def test_keys_whose_comparison_fails_are_a_decode_error() -> None:
     data = define + b"\x60\x91" + b"H" + inner + b"\x90" + b"\x51\x90\x91Z" + b"N"
     with pytest.raises(DecodeError, match="cannot be a key"):
         decode(data, TypeRegistry([Uneven]))
+
+
+def test_a_class_is_defined_once_whether_its_values_are_records_or_not() -> None:
+    """An instant of whole microseconds and one of nanoseconds are of one class."""
+    handle = (
+        b"C\x30\x35com.alibaba.com.caucho.hessian.io.java8.InstantHandle\x92\x05nanos\x07seconds"
+    )
+    data = b"\x7b" + handle + b"\x60\x90\xe5" + b"\x60\x96\xe5" + b"\x60\x90\xe6"
+    assert encode(decode(data)) == data

@@ -50,6 +50,7 @@ class Writer:
     """Encodes one message. After an error it is of no further use."""
 
     __slots__ = (
+        "_definitions",
         "_layouts",
         "_parts",
         "_records",
@@ -66,6 +67,7 @@ class Writer:
         self._parts: list[bytes] = []
         self.put = self._parts.append  # bytes, as they are
         self._layouts: dict[Layout, int] = {}
+        self._definitions: dict[bytes, int] = {}
         self._records: dict[tuple[str, tuple[str, ...]], Layout] = {}
         self._types: dict[str, int] = {}
         self._singletons: dict[Value, Value] = {}
@@ -164,8 +166,14 @@ class Writer:
         layouts = self._layouts
         number = layouts.get(layout)
         if number is None:
-            number = layouts[layout] = len(layouts)
-            self._parts.append(layout.definition)
+            # A record of a class that has a layout of its own elsewhere (a java.time handle
+            # that Python cannot hold) is no second class.
+            definitions = self._definitions
+            number = definitions.get(layout.definition)
+            if number is None:
+                number = definitions[layout.definition] = len(definitions)
+                self._parts.append(layout.definition)
+            layouts[layout] = number
         self._parts.append(_OBJECT_1[number] if number < 16 else b"\x4f" + encode_int(number))
 
     def layout(self, name: str, fields: tuple[str, ...]) -> Layout:
