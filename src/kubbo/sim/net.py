@@ -564,6 +564,7 @@ class End(asyncio.Transport):
         self._dead_after = dead_after
         self._dead: asyncio.TimerHandle | None = None
         self._closing = False
+        self._eof_written = False
         self._reading = True
         self._inbox: deque[bytes] = deque()
         self._high, self._low = 64 * 1024, 16 * 1024
@@ -617,11 +618,9 @@ class End(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """See asyncio."""
-        if self.outgoing.finished and not self._closing:
-            if self.outgoing.cut is None:
-                raise RuntimeError("Cannot call write() after write_eof()")
-            return
-        if self._closing or not data:
+        if self._eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._closing or not data or self.outgoing.finished:  # by a fault: it goes nowhere
             return
         self.outgoing.send(bytes(data))
         self.sent()
@@ -637,6 +636,7 @@ class End(asyncio.Transport):
     def write_eof(self) -> None:
         """See asyncio."""
         if not self._closing:
+            self._eof_written = True
             self.outgoing.finish()
 
     def close(self) -> None:

@@ -1,0 +1,194 @@
+"""What was true when: the judge of what resolvers publish.
+
+The truth about a Service is the set of addresses that may be called according to the slices in
+the store, after each of its changes. It is worked out here from the raw objects and by other
+code than the product's: ready endpoints, or where there is none those that terminate and still
+serve. Slices in a simulation have one port, named as the targets ask for it.
+
+Two rules are held against what is published, when it is published and as time passes:
+
+- *No mixture, and no ghosts.* It is a whole state that the store really had, at most `bound`
+  seconds ago; counted to now, or to the moment from which the view calls itself stale.
+- *In the end right.* `differs` says whether a view is not the truth of now.
+
+A restore of a backup, or the loss of all data, makes another history with the same version
+numbers. A client that resumes its watch there can tell neither from the other: Kubernetes gives
+it nothing to tell them by. So for `bound` seconds after one, a mixture of the two histories is
+excused, and counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from kubbo.naming.resolution import Absent, Members
+from kubbo.sim.apiserver.objects import key_of, mapping, objects, text
+
+if TYPE_CHECKING:
+    from kubbo.naming.resolution import Resolution
+    from kubbo.sim.apiserver.objects import Object
+    from kubbo.sim.apiserver.store import Change, Store
+    from kubbo.sim.loop import SimLoop
+
+__all__ = ["Address", "Broken", "ServiceTruth", "Truth"]
+
+Address: TypeAlias = tuple[str, int]
+
+_SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+class Broken(AssertionError):  # noqa: N818 - a rule is
+    """A publication broke a rule."""
+
+
+class ServiceTruth:
+    """The states of one Service, by its slices."""
+
+    def __init__(self) -> None:
+        self.now: frozenset[Address] = frozenset()
+        self._last_true: dict[frozenset[Address], float] = {}
+        self._slices: dict[str, list[tuple[Address, bool, bool]]] = {}
+
+    def put(self, slice_: Object, now: float) -> None:
+        """A slice is as this from now on."""
+        self._slices[key_of(slice_)[1]] = _read(slice_)
+        self._settle(now)
+
+    def drop(self, name: str, now: float) -> None:
+        """A slice is gone."""
+        self._slices.pop(name, None)
+        self._settle(now)
+
+    def replace(self, slices: list[Object], now: float) -> None:
+        """All slices are others."""
+        self._slices = {key_of(one)[1]: _read(one) for one in slices}
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        every = [entry for entries in self._slices.values() for entry in entries]
+        addresses = {address for address, ready, _ in every if ready}
+        if not addresses:
+            addresses = {address for address, _, serving in every if serving}
+        self._last_true[self.now] = now
+        self.now = frozenset(addresses)
+
+    def age(self, state: frozenset[Address], now: float) -> float | None:
+        """Seconds since this was the state; 0 while it is, None when it never was."""
+        if state == self.now:
+            return 0.0
+        last = self._last_true.get(state)
+        return None if last is None else max(0.0, now - last)
+
+
+class Truth:
+    """Follows a store and judges publications.
+
+    Attributes:
+        judged: publications that were held against the rules.
+        excused: those of them that were no state, soon after a restore.
+        oldest: the age of the oldest state that was published, in seconds.
+    """
+
+    def __init__(self, store: Store, loop: SimLoop, *, bound: float) -> None:
+        self.judged = 0
+        self.excused = 0
+        self.oldest = 0.0
+        self._store = store
+        self._loop = loop
+        self._bound = bound
+        self._services: dict[tuple[str, str], ServiceTruth] = {}
+        self._restored_at = float("-inf")
+        self._unsubscribe = store.subscribe(self._take)
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._unsubscribe()
+
+    def service(self, namespace: str, name: str) -> ServiceTruth:
+        """The truth about one Service."""
+        known = self._services.get((namespace, name))
+        if known is None:
+            known = self._services[namespace, name] = ServiceTruth()
+        return known
+
+    def _take(self, change: Change) -> None:
+        if change.resource.plural != "endpointslices":
+            return
+        now = self._loop.time()
+        if change.before is not None and _owner(change.before) != _owner(change.object):
+            self.service(*_owner(change.before)).drop(key_of(change.object)[1], now)
+        if change.type == "DELETED":
+            self.service(*_owner(change.object)).drop(key_of(change.object)[1], now)
+        else:
+            self.service(*_owner(change.object)).put(change.object, now)
+
+    def handle_restored(self) -> None:
+        """The store has another history now."""
+        now = self._restored_at = self._loop.time()
+        found: dict[tuple[str, str], list[Object]] = {owner: [] for owner in self._services}
+        for slice_ in self._store.list("endpointslices"):
+            found.setdefault(_owner(slice_), []).append(slice_)
+        for owner, slices in found.items():
+            self.service(*owner).replace(slices, now)
+
+    def judge(self, namespace: str, name: str, resolution: Resolution) -> None:
+        """Hold what is published now against the first rule.
+
+        Raises:
+            Broken: it is a mixture of states, or too old.
+        """
+        if not isinstance(resolution, Members | Absent):
+            return
+        self.judged += 1
+        truth, now = self.service(namespace, name), self._loop.time()
+        addresses = published(resolution)
+        stale_since = resolution.stale_since if isinstance(resolution, Members) else None
+        until = now if stale_since is None else stale_since
+        age = truth.age(addresses, until)
+        if age is not None and age <= self._bound:
+            self.oldest = max(self.oldest, age)
+        elif 0.0 <= until - self._restored_at <= self._bound:
+            self.excused += 1
+        else:
+            held = "never held" if age is None else f"last held {age:.1f} s before"
+            raise Broken(
+                f"at {now:.3f} s (stale since: {stale_since}) {sorted(addresses)} is published "
+                f"for {name}, which the store {held}; now it holds {sorted(truth.now)}"
+            )
+
+    def differs(self, namespace: str, name: str, resolution: Resolution) -> str:
+        """How a view differs from the truth of now; empty when it does not."""
+        truth = self.service(namespace, name).now
+        healthy = (isinstance(resolution, Members) and resolution.stale_since is None) or (
+            isinstance(resolution, Absent)
+        )
+        if healthy and published(resolution) == truth:
+            return ""
+        return f"{name}: the store has {sorted(truth)}, published is {resolution!r}"
+
+
+def published(resolution: Resolution) -> frozenset[Address]:
+    """The addresses that may be called, according to a resolution."""
+    if not isinstance(resolution, Members):
+        return frozenset()
+    return frozenset(endpoint.key for endpoint in resolution.endpoints)
+
+
+def _owner(slice_: Object) -> tuple[str, str]:
+    return key_of(slice_)[0], text(slice_, "metadata", "labels", _SERVICE_LABEL)
+
+
+def _read(slice_: Object) -> list[tuple[Address, bool, bool]]:
+    """(address, ready, terminating but serving) of each endpoint."""
+    port = next((one.get("port") for one in objects(slice_, "ports")), None)
+    if not isinstance(port, int):
+        return []
+    found: list[tuple[Address, bool, bool]] = []
+    for endpoint in objects(slice_, "endpoints"):
+        addresses = endpoint.get("addresses")
+        conditions = mapping(endpoint, "conditions")
+        ready = conditions.get("ready") is not False
+        draining = conditions.get("serving") is True and conditions.get("terminating") is True
+        if isinstance(addresses, list) and addresses and isinstance(addresses[0], str):
+            found.append(((addresses[0], port), ready, draining))
+    return found
