@@ -14,7 +14,7 @@ from tests.interop.services import Echo, EchoService, EuropeanGreetService, Gree
 import kubbo
 from kubbo.cli.app import kubbo as command
 from kubbo.rpc.definition import parse_definition
-from kubbo.rpc.metadata import MetadataInfo, ServiceInfo
+from kubbo.rpc.metadata import MetadataInfo, MetadataService, ServiceInfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -277,3 +277,62 @@ async def test_call_infers_where_java_tells_no_types(java_provider):
     item = await run("call", target, ECHO, "echoItem", '{"id":1,"color":"RED"}', "--generic")
     shown = json.loads(item.stdout)
     assert (shown["class"], shown["color"]) == ("com.example.interop.Item", "RED")
+
+
+# --- a provider that lies --------------------------------------------------------------------
+
+
+class Liar:
+    """Tells too much of everything, in terminal's commands."""
+
+    def __init__(self, definition: str) -> None:
+        self.definition = definition
+
+    async def get_metadata_infos(self) -> list[MetadataInfo]:
+        services = {
+            str(number): ServiceInfo(
+                f"com.example.A{number}" if number else "no\x1b[2Jname",
+                "g" * 2_000 if number == 1 else None,
+                None,
+                "dubbo",
+                20880,
+                "p",
+                {"methods": "\x1b[31m," * 20_000, "x" * 5_000: "y" * 50_000},
+            )
+            for number in range(20)
+        }
+        services |= {f"s{number}": services["2"] for number in range(3_000)}
+        return [MetadataInfo("app\x1b[2J" * 10_000, "r" * 10_000, services)]
+
+    async def get_service_definition(self, service_key: str | None) -> str | None:
+        return self.definition
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith(("get_", "service_name", "version")):
+            return self.get_metadata_infos
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "garbage",
+        "[" * 100_000,
+        json.dumps({"methods": [{"name": "\x1b[2J", "parameterTypes": ["\u202e" * 900]}] * 50}),
+    ],
+    ids=["garbage", "deep", "long"],
+)
+@pytest.mark.parametrize("output", ["text", "json"])
+async def test_what_a_provider_tells_is_cut_and_printable(definition, output):
+    """Its own MetadataService wins over ours; names that are none are left out."""
+    async with kubbo.Server(0, host="127.0.0.1", propagation=0) as server:
+        server.export(Liar(definition), MetadataService)
+        await server.start()
+        ended = await run("describe", f"static:///127.0.0.1:{server.port}", "-o", output)
+    assert ended.exit_code == 0, ended.stderr
+    assert "\x1b" not in ended.stdout
+    assert "\u202e" not in ended.stdout
+    assert len(ended.stdout) < 30_000_000
+    assert "com.example.A19" in ended.stdout
+    assert "no\\x1b[2Jname" not in ended.stdout
+    assert "gggg" not in ended.stdout
