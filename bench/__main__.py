@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("rpc", "java")
+NAMES = ("codec", "rpc", "java")
 
 
 def main() -> None:
