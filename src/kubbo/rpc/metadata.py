@@ -18,10 +18,8 @@ Source: org.apache.dubbo.metadata.MetadataInfo as Dubbo 3.3.6 puts it on the wir
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import socket
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 from urllib.parse import quote
 
@@ -304,9 +302,10 @@ class Metadata:
         return f"{info.protocol}://{host}:{info.port}/{info.path}?{params}"
 
 
-@cache
 def _release() -> str:
-    return f"kubbo-{importlib.metadata.version('kubbo')}"
+    from kubbo import __version__  # noqa: PLC0415 - the package imports this module
+
+    return f"kubbo-{__version__}"
 
 
 def _matches(info: ServiceInfo, asked: Mapping[str, str | None]) -> bool:
