@@ -13,16 +13,16 @@ and then reverses all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubbo.errors import EncodeError, UsageError
 from kubbo.java import HiddenName, JavaClass, Record, render
-from kubbo.wire.hessian2.faults import TRUNCATED, Fault
+from kubbo.wire.hessian2.faults import TRUNCATED, Fault, fault_of
 from kubbo.wire.hessian2.kinds import DICT
-from kubbo.wire.hessian2.reader import READ, Read, Reader
+from kubbo.wire.hessian2.reader import READ, Read, Reader, charge
 from kubbo.wire.hessian2.scalars import encode_text
 from kubbo.wire.hessian2.throwables import keep_remote, message_of
 from kubbo.wire.hessian2.types import JavaType
@@ -33,9 +33,23 @@ if TYPE_CHECKING:
 
     from kubbo.model import Value
 
-__all__ = ["BeanType", "EnumType", "Field", "RecordClass", "ThrowableType", "WireClass"]
+__all__ = [
+    "BeanType",
+    "EnumType",
+    "Field",
+    "RecordClass",
+    "ThrowableType",
+    "WireClass",
+    "new_object",
+]
 
 _WITHIN = (Fault, *TRUNCATED)
+
+# Nodes of what an object has that its peer did not send: a default that is made anew, and
+# how many constants are as large as one value. An object that sent nothing still has a dict.
+_FACTORY = 2
+_CONSTANTS = 8
+_UNSENT = 2
 
 
 class WireClass(Protocol):
@@ -103,13 +117,15 @@ def read_fields(
 class Field:
     """One field of a registered class.
 
-    `attribute` is Python's name, `name` Java's. `default` makes what a missing field gets.
+    `attribute` is Python's name, `name` Java's. `default` makes what a missing field gets,
+    anew each time if it is a `factory`.
     """
 
     attribute: str
     name: str
     type: JavaType
     default: Callable[[], Any] | None = None
+    factory: bool = False
 
     def missing(self) -> Value:
         """The value of a field that the peer did not send."""
@@ -125,6 +141,12 @@ def default_of(field: Any) -> Callable[[], Any] | None:
         value = field.default
         return lambda: value
     return None
+
+
+def unsent(fields: Sequence[Field]) -> int:
+    """Nodes of what an object has beyond the fields that were sent."""
+    factories = sum(one.factory for one in fields)
+    return _UNSENT + _FACTORY * factories + (len(fields) - factories) // _CONSTANTS
 
 
 def wire_order(levels: list[list[Field]]) -> tuple[Field, ...]:
@@ -273,20 +295,27 @@ class BeanType(JavaType):
         reader.converted[key] = value
         for field in self.fields:
             try:
-                found = getattr(value, field.attribute, None)
+                found = self._attribute(value, field)
                 converted = field.type.convert(found, reader)
             except Fault as fault:
                 fault.steps.append(field.attribute)
                 raise
             if converted is not found:
-                object.__setattr__(value, field.attribute, converted)
+                self.fill(value, {field.attribute: converted})
+
+    def _attribute(self, value: Any, field: Field) -> Any:
+        try:
+            return getattr(value, field.attribute, None)
+        except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+            raise fault_of(self.cls, error) from None
 
     def _build(self, source: Any, values: Mapping[Any, Any], reader: Reader) -> Value:
         key = (id(source), id(self))
         known = reader.converted.get(key)
         if known is not None:
             return known
-        made: Any = self.cls.__new__(self.cls)
+        charge(reader, unsent([one for one in self.fields if one.name not in values]))
+        made: Any = new_object(self.cls)
         reader.converted[key] = made
         attributes: dict[str, Any] = {}
         for field in self.fields:
@@ -297,21 +326,49 @@ class BeanType(JavaType):
                     fault.steps.append(field.attribute)
                     raise
             else:
-                attributes[field.attribute] = field.missing()
+                attributes[field.attribute] = self.missing(field)
         self.fill(made, attributes)
         return made
 
+    def missing(self, field: Field) -> Value:
+        """The value of a field that was not sent.
+
+        Raises:
+            Fault: its default factory raised.
+        """
+        try:
+            return field.missing()
+        except Exception as error:  # noqa: BLE001 - a factory of the user may raise anything
+            fault = fault_of(self.cls, error)
+            fault.steps.append(field.attribute)
+            raise fault from None
+
     def fill(self, made: Any, attributes: dict[str, Any]) -> None:
         """Set the attributes of a new object, frozen or slotted ones included."""
-        if not self._slotted:
-            made.__dict__.update(attributes)
-            return
-        for name, value in attributes.items():
-            object.__setattr__(made, name, value)
+        try:
+            if not self._slotted:
+                made.__dict__.update(attributes)
+                return
+            for name, value in attributes.items():
+                object.__setattr__(made, name, value)
+        except Exception as error:  # noqa: BLE001 - a descriptor of the user may raise anything
+            raise fault_of(self.cls, error) from None
 
     def reader_of(self, names: tuple[str, ...]) -> WireClass:
         """How objects are read whose class is defined with these fields."""
         return _BeanClass(self, names, slotted=self._slotted)
+
+
+def new_object(cls: Any) -> Any:
+    """An instance without attributes.
+
+    Raises:
+        Fault: the class has a `__new__` that raises.
+    """
+    try:
+        return cls.__new__(cls)
+    except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+        raise fault_of(cls, error) from None
 
 
 def _no_values(_value: Any) -> tuple[Any, ...]:
@@ -331,7 +388,7 @@ def _has_slots(cls: Any) -> bool:
 class _BeanClass:
     """A dataclass with the fields that one peer sends."""
 
-    __slots__ = ("_bean", "_cls", "_missing", "_slotted", "_steps", "width")
+    __slots__ = ("_bean", "_cls", "_missing", "_slotted", "_steps", "larger", "width")
 
     def __init__(self, bean: BeanType, names: tuple[str, ...], *, slotted: bool) -> None:
         self._bean = bean
@@ -339,15 +396,23 @@ class _BeanClass:
         self._slotted = slotted
         self._steps = read_steps(bean.by_name, names)
         self._missing = tuple(one for one in bean.fields if one.name not in names)
-        self.width = 1 + len(names) + len(self._missing)
+        self.width = 1 + len(names)
+        if self._missing or not names:
+            self.width += unsent(self._missing)
+        self.larger = self.width > 1 + len(names)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An instance, its attributes set from the wire."""
-        made: Any = self._cls.__new__(self._cls)
+        if self.larger:
+            charge(reader, 0)
+        try:
+            made: Any = self._cls.__new__(self._cls)
+            attributes: dict[str, Any] = {} if self._slotted else made.__dict__
+        except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+            raise fault_of(self._cls, error) from None
         reader.refs.append(made)
-        attributes: dict[str, Any] = {} if self._slotted else made.__dict__
         for field in self._missing:  # none, as a rule
-            attributes[field.attribute] = field.missing()
+            attributes[field.attribute] = self._bean.missing(field)
         read_attributes(reader, at, depth, self._steps, attributes)
         if self._slotted:
             self._bean.fill(made, attributes)
@@ -484,29 +549,33 @@ class ThrowableType(JavaType):
         if value is None or isinstance(value, self.cls):
             return value
         if isinstance(value, Record) and value.class_name == self.name:
-            made = self.cls.__new__(self.cls)
+            made = new_object(self.cls)
             self.fill(made, value.fields, reader)
             return made
         raise self.mismatch(value)
 
     def fill(self, made: BaseException, values: Mapping[str, Any], reader: Reader) -> None:
         """Set message, cause and own fields of a new exception."""
+        own: dict[str, Any] = {}
         for field in self._fields:
             if field.name in values:
                 try:
-                    converted = field.type.convert(values[field.name], reader)
+                    own[field.attribute] = field.type.convert(values[field.name], reader)
                 except Fault as fault:
                     fault.steps.append(field.attribute)
                     raise
             else:
-                converted = field.missing()
-            made.__dict__[field.attribute] = converted
+                own[field.attribute] = field.missing()
         message = values.get("detailMessage")
-        made.args = () if message is None else (message,)
         cause = values.get("cause")
-        if isinstance(cause, BaseException) and cause is not made:
-            made.__cause__ = cause
-        keep_remote(made, values)
+        try:
+            made.__dict__.update(own)
+            made.args = () if message is None else (message,)
+            if isinstance(cause, BaseException) and cause is not made:
+                made.__cause__ = cause
+            keep_remote(made, values)
+        except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+            raise fault_of(self.cls, error) from None
 
     def reader_of(self, names: tuple[str, ...]) -> WireClass:
         """How exceptions are read whose class is defined with these fields."""
@@ -523,7 +592,7 @@ class _ThrowableClass:
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An instance, its message in `args` and its own fields as attributes."""
-        made = self._type.cls.__new__(self._type.cls)
+        made = new_object(self._type.cls)
         reader.refs.append(made)
         fields: dict[str, Value] = {}
         read_fields(reader, at, depth, self._fields, fields)

@@ -10,7 +10,7 @@ import struct
 
 from kubbo.errors import DecodeError
 
-__all__ = ["TRUNCATED", "Fault"]
+__all__ = ["TRUNCATED", "Fault", "fault_of"]
 
 # Reading past the end is found by Python: an index or a fixed-size field out of range.
 TRUNCATED = (IndexError, struct.error)
@@ -28,6 +28,7 @@ class Fault(Exception):  # noqa: N818 - it never leaves this package
         self.message = message
         self.offset = offset
         self.steps: list[str] = []  # innermost first
+        self.cause: Exception | None = None  # what code of the user raised
 
     def error(self, path: str) -> DecodeError:
         """The error for callers, its path beginning at `path`."""
@@ -36,4 +37,16 @@ class Fault(Exception):  # noqa: N818 - it never leaves this package
             path += shown if not path or step.startswith("[") else f".{shown}"
         if len(path) > _SHOWN_PATH:
             path = f"{path[: _SHOWN_PATH // 2]} ... {path[-_SHOWN_PATH // 2 :]}"
-        return DecodeError(self.message, offset=self.offset, path=path)
+        error = DecodeError(self.message, offset=self.offset, path=path)
+        error.__cause__ = self.cause
+        return error
+
+
+def fault_of(cls: type, error: Exception, detail: str = "") -> Fault:
+    """The fault for a class of the user whose own code raised while an object was made."""
+    reason = detail or type(error).__name__
+    fault = Fault(f"a {cls.__name__} cannot be made: {reason}")
+    # Without its frames, which would keep alive all that was read so far.
+    fault.cause = error.with_traceback(None)
+    error.__context__ = None
+    return fault

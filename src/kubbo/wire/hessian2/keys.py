@@ -48,7 +48,14 @@ class KeyGuard:
             return key
         compound = isinstance(key, COMPOUND) or has_dataclass_fields(key)
         if compound and id(key) not in self._measured:
-            self._measure(key)
+            try:
+                self._measure(key)
+            except Fault:
+                raise
+            except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
+                raise Fault(
+                    f"a {type(key).__name__} cannot be a key: {type(error).__name__}"
+                ) from None
             self._measured.add(id(key))
         try:
             hashed = hash(key)

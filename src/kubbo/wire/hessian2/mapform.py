@@ -36,7 +36,7 @@ from kubbo.java import (
     java_class_of,
     render,
 )
-from kubbo.wire.hessian2.classes import BeanType, EnumType
+from kubbo.wire.hessian2.classes import BeanType, EnumType, new_object
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.jsonform import from_json
 from kubbo.wire.hessian2.keys import KeyGuard
@@ -354,7 +354,7 @@ class _FromMaps:
         self, value: Any, kind: JavaType | None, depth: int, key: tuple[int, int]
     ) -> Value:
         if isinstance(kind, BeanType):
-            made: Any = kind.cls.__new__(kind.cls)
+            made: Any = new_object(kind.cls)
             self._made[key] = made
             attributes: dict[str, Any] = {}
             for field in kind.fields:
@@ -362,7 +362,7 @@ class _FromMaps:
                     found = self._step(field.attribute, value[field.name], field.type, depth)
                     attributes[field.attribute] = found
                 else:
-                    attributes[field.attribute] = field.missing()
+                    attributes[field.attribute] = kind.missing(field)
             kind.fill(made, attributes)
             return made
         if isinstance(kind, EnumType):

@@ -151,7 +151,8 @@ def _make_decimal(parts: Parts) -> Decimal:
     if match[1] is not None and abs(int(match[1])) > parts.limits.exponent:
         raise Fault(f"a BigDecimal with an exponent beyond {parts.limits.exponent}")
     value = Decimal(text)
-    if len(value.as_tuple().digits) > parts.limits.numeral_digits:
+    digits = parts.limits.numeral_digits
+    if len(text) > digits and len(value.as_tuple().digits) > digits:
         raise Fault(f"a BigDecimal of more than {parts.limits.numeral_digits} digits")
     return value
 
@@ -594,17 +595,37 @@ def write_form(writer: Writer, form: Form, value: Value) -> None:
 
 
 class FormClass:
-    """A form as one message defines it."""
+    """A form as one message defines it.
 
-    __slots__ = ("_fields", "_form", "width")
+    One that is made of a short text has a shorter way: a BigDecimal of one digit is three
+    bytes, and took ten times as long as an int.
+    """
+
+    __slots__ = ("_fields", "_form", "_textual", "width")
 
     def __init__(self, form: Form, names: tuple[str, ...]) -> None:
         self._form = form
         self._fields = names
+        self._textual = names == form.layout.fields and len(names) == 1
         self.width = 1 + len(names)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """The Python value, or a record if Python holds none."""
+        if self._textual and (size := reader.data[at]) < 0x20:
+            end = at + 1 + size
+            raw = reader.data[at + 1 : end]
+            if raw.isascii() and end <= reader.size:
+                fields: dict[str, Value] = {self._fields[0]: raw.decode("ascii")}
+                reader.offset = end
+                try:
+                    value = self._form.make(Parts(fields, reader, exact=True))
+                except REFUSALS:
+                    value = Record(self._form.layout.name, fields)
+                reader.refs.append(value)
+                return value
+        return self._read_fields(reader, at, depth)
+
+    def _read_fields(self, reader: Reader, at: int, depth: int) -> Value:
         fields: dict[str, Value] = {}
         number = len(reader.refs)
         record = Record(self._form.layout.name)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kubbo.wire.hessian2.registry import TypeRegistry
     from kubbo.wire.hessian2.types import JavaType
 
-__all__ = ["READ", "READ_NUMBERS", "Read", "Reader"]
+__all__ = ["READ", "READ_NUMBERS", "Read", "Reader", "charge"]
 
 
 class Reader:
@@ -127,6 +127,25 @@ class Reader:
 
     def _cut_short(self) -> Fault:
         return Fault("the message ends within a value", self.size)
+
+
+def charge(reader: Reader, nodes: int) -> None:
+    """Take values for what is built larger than its bytes.
+
+    A message without such things has no more values than bytes, so what is beyond that is
+    their part, whose sum is limited by `Limits.surplus`.
+
+    Raises:
+        Fault: it is used up.
+    """
+    reader.count(nodes)
+    surplus = reader.limits.nodes - reader.nodes - reader.size
+    if surplus > reader.limits.surplus and reader.size:  # no bytes: values of another form
+        raise Fault(
+            f"{reader.size} bytes that are more than {reader.limits.surplus} values beyond "
+            "one a byte",
+            reader.offset,
+        )
 
 
 _WITHIN = (Fault, *TRUNCATED)

@@ -14,7 +14,7 @@ import sys
 import types
 import typing
 from contextlib import suppress
-from dataclasses import fields as dataclass_fields
+from dataclasses import MISSING, fields as dataclass_fields
 from enum import Enum
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
@@ -291,8 +291,12 @@ class TypeRegistry:
         """The fields of a class and of each ancestor that declares some."""
         hints = _hints(cls)
         defaults: dict[str, Callable[[], Any] | None] = {}
+        factories: set[str] = set()
         if has_dataclass_fields(cls):
             defaults = {one.name: default_of(one) for one in dataclass_fields(cls)}
+            factories = {
+                one.name for one in dataclass_fields(cls) if one.default_factory is not MISSING
+            }
             known = set(defaults)
         else:
             known = {
@@ -316,7 +320,8 @@ class TypeRegistry:
                 if issubclass(cls, BaseException) and java_name in THROWABLE_FIELDS[1:]:
                     continue
                 kind = self._type_of(hints[name], _bound(cls, base, variables))
-                level.append(Field(name, java_name, kind, defaults.get(name)))
+                factory = name in factories
+                level.append(Field(name, java_name, kind, defaults.get(name), factory=factory))
             if level:
                 levels.append(level)
         return levels

@@ -28,7 +28,7 @@ from kubbo.wire.hessian2.kinds import (
     SETS,
     TUPLE,
 )
-from kubbo.wire.hessian2.reader import READ, READ_NUMBERS, Read, Reader
+from kubbo.wire.hessian2.reader import READ, READ_NUMBERS, Read, Reader, charge
 from kubbo.wire.hessian2.scalars import (
     INT_MAX,
     INT_MIN,
@@ -532,6 +532,8 @@ class TupleType(JavaType):
         if not isinstance(value, LIST):
             raise self.mismatch(value)
         items: list[Any] = value
+        if not items and not self._items:
+            return ()
         known = reader.converted.get((id(value), id(self)))
         if known is not None:
             if known is _BUILDING:
@@ -558,6 +560,8 @@ class TupleType(JavaType):
 
 
 _BUILDING = object()
+_EMPTY: frozenset[Any] = frozenset()
+_SET = 5  # nodes of a set: some 450 bytes of heap with what is remembered of it
 
 
 class SetType(JavaType):
@@ -601,12 +605,15 @@ class SetType(JavaType):
             return value
         if not isinstance(value, LIST):
             raise self.mismatch(value)
+        if not value and self._frozen:
+            return _EMPTY
         key = (id(value), id(self))
         known = reader.converted.get(key)
         if known is not None:
             if known is _BUILDING:
                 raise Fault("a set within itself")
             return known
+        charge(reader, _SET)
         kinds = set(map(type, value))
         if not kinds - self.item.plain and not kinds - PLAIN_KEYS:
             made: set[Any] = set(value)

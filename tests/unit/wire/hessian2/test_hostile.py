@@ -332,6 +332,170 @@ def test_a_class_whose_hash_raises_is_a_decode_error() -> None:
         decode(encode({1: 1})[:1] + encode(Record("com.example.Bad")) + b"\x90Z", registry)
 
 
+@pojo("com.example.Heavy")
+@dataclass
+class Heavy:
+    a: list[int] = field(default_factory=list)
+    b: dict[str, int] = field(default_factory=dict)
+    c: set[int] = field(default_factory=set)
+
+
+DECLARED: list[tuple[str, bytes, Any]] = [
+    ("empty sets", b"\x57" + b"\x78" * 65_536 + b"Z", list[set[int]]),
+    ("sets of one", b"\x57" + b"\x79\x91" * 32_768 + b"Z", list[set[int]]),
+    ("empty frozensets", b"\x57" + b"\x78" * 65_536 + b"Z", list[frozenset[int]]),
+    ("empty tuples", b"\x57" + b"\x78" * 65_536 + b"Z", list[tuple[int, ...]]),
+    ("defaults", b"\x57C\x11com.example.Heavy\x90" + b"\x60" * 65_536 + b"Z", None),
+    ("constants", b"\x57C\x11com.example.Point\x90" + b"\x60" * 65_536 + b"Z", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"), [row[1:] for row in DECLARED], ids=[row[0] for row in DECLARED]
+)
+def test_what_a_hint_makes_of_a_byte_is_bounded(data: bytes, hint: Any) -> None:
+    """By what is built: no more values beyond one a byte than the limit, nor heap for them."""
+    registry = TypeRegistry([Heavy, Pair, Node])
+    kind = None if hint is None else registry.type_of(hint)
+    reader = Reader(data, registry)
+    tracemalloc.start()
+    try:
+        try:
+            read = len(reader.read(kind))
+        except DecodeError as error:
+            assert "beyond one a byte" in error.message  # noqa: PT017 - some are read, some are not
+            read = 65_536
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read > 30_000
+    most = len(data) + reader.limits.surplus
+    assert reader.limits.nodes - reader.nodes <= most + 10  # and what the last one counted for
+    assert peak <= 100 * len(data) + 64 * 1024
+
+
+def test_a_surplus_is_for_messages_of_any_size() -> None:
+    """A few hundred sets in a few hundred bytes are fine, and the limit can be raised."""
+    registry = TypeRegistry()
+    kind = registry.type_of(list[set[int]])
+    few = b"\x57" + b"\x78" * 1_000 + b"Z"
+    assert decode(few, registry, kind) == [set()] * 1_000
+    many = b"\x57" + b"\x78" * 10_000 + b"Z"
+    with pytest.raises(DecodeError, match="20000 values beyond one a byte"):
+        decode(many, registry, kind)
+    assert len(decode(many, registry, kind, limits=Limits(surplus=100_000))) == 10_000
+
+
+def test_lists_from_an_older_peer_are_read() -> None:
+    """A thousand objects with one of their many fields sent: what real messages look like."""
+
+    @pojo("com.example.Wide")
+    @dataclass
+    class Wide:
+        id: int = 0
+        name: str = ""
+        a: list[int] = field(default_factory=list)
+        b: int = 0
+        c: int = 0
+        d: int = 0
+        e: int = 0
+        f: str = ""
+
+    old = encode([Record("com.example.Wide", {"id": n, "name": f"name {n}"}) for n in range(9_000)])
+    assert decode(old, TypeRegistry([Wide]))[5] == Wide(5, "name 5")
+
+
+# ------------------------------------------------------------------ code of the user
+
+
+def _raise() -> Any:
+    raise IndexError("no default")
+
+
+@pojo("com.example.Unmakeable")
+@dataclass
+class Unmakeable:
+    x: int = 0
+
+    def __new__(cls) -> Unmakeable:  # noqa: PYI034 - it makes none
+        raise RuntimeError("no new")
+
+
+@pojo("com.example.NoDefault")
+@dataclass
+class NoDefault:
+    x: int = 0
+    y: list[int] = field(default_factory=_raise)
+
+
+@pojo("com.example.NoSlot")
+@dataclass(slots=True)
+class NoSlot:
+    x: int = 0
+
+
+def _no_set(self: object, value: object) -> None:
+    raise KeyError("no set")
+
+
+NoSlot.x = property(lambda self: 1, _no_set)  # type: ignore[assignment,misc]  # hostile on purpose
+
+
+@pojo("com.example.NoException")
+class NoException(Exception):  # noqa: N818 - as Java calls it
+    code: int = 0
+
+    def __new__(cls) -> NoException:  # noqa: PYI034 - it makes none
+        raise RuntimeError("no new")
+
+
+@pytest.mark.parametrize(
+    ("cls", "path", "cause"),
+    [
+        (Unmakeable, "['k'][1]", RuntimeError),
+        (NoDefault, "['k'][1].y", IndexError),
+        (NoSlot, "['k'][1]", KeyError),
+        (NoException, "['k'][1]", RuntimeError),
+    ],
+)
+@pytest.mark.parametrize("as_map", [False, True], ids=["object", "map"])
+def test_code_of_the_users_that_raises_is_a_decode_error(
+    cls: Any, path: str, cause: type[Exception], *, as_map: bool
+) -> None:
+    """With the path and the cause, whichever of its methods it was."""
+    registry = TypeRegistry([cls])
+    name = f"com.example.{cls.__name__}"
+    value: Any = {"x": 1} if as_map else Record(name, {"x": 1})
+    if as_map and issubclass(cls, Exception):
+        value = Record(name, {"x": 1})
+    kind = registry.type_of(dict[str, list[cls | None]])
+    with pytest.raises(DecodeError, match="cannot be made") as caught:
+        decode(encode({"k": [None, value]}), registry, kind)
+    assert caught.value.path == path
+    assert type(caught.value.__cause__) is cause
+    assert caught.value.__cause__.__traceback__ is None  # its frames would hold the message
+
+
+def test_keys_whose_comparison_raises_are_a_decode_error() -> None:
+    """Two of one hash are compared, by code of the user's."""
+
+    @pojo("com.example.Rude")
+    @dataclass
+    class Rude:
+        x: int = 0
+
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("no")
+
+    item = encode([Record("com.example.Rude", {"x": n}) for n in range(2)])
+    registry = TypeRegistry([Rude])
+    with pytest.raises(DecodeError, match="Rude cannot be a key"):
+        decode(item, registry, registry.type_of(set[Rude]))
+
+
 # ------------------------------------------------------------------ noise
 
 
