@@ -15,7 +15,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
-.PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz fuzz-guided clean
+.PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz fuzz-guided \
+  native wheels clean
 
 help:
 	@echo "make demo        a consumer, three providers and an embedded cluster, in two minutes"
@@ -24,6 +25,8 @@ help:
 	@echo "make check       format, lint, types, import layers"
 	@echo "make bench       against grpcio and grpclib"
 	@echo "make fuzz        damaged input for every reader, 60 s each; property tests with new examples"
+	@echo "make native      only build the compiled codec into $(VENV); it needs cargo"
+	@echo "make wheels      both wheels, into dist/"
 	@echo "make setup       only install the development tools into $(VENV)"
 	@echo "make testbed     only build etcd, Kubernetes and CoreDNS"
 	@echo "make clean       remove what all this has put into the checkout"
@@ -49,6 +52,20 @@ java-peer:
 go-peer:
 	@tests/interop/go/build.sh >/dev/null
 
+# The compiled codec. Without cargo the pure one runs, and `make test` says so at its end.
+CARGO := $(shell command -v cargo)
+
+native: $(VENV)/.dev $(VENV)/.native
+
+$(VENV)/.native: $(wildcard native/*.toml native/*.sh native/src/*.rs) | $(VENV)/.dev
+	@native/build.sh install
+	@touch $@
+
+wheels: $(VENV)/.dev
+	@native/build.sh wheel
+	@$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist
+
 # --- checks -----------------------------------------------------------------------------------
 
 check: $(VENV)/.dev
@@ -64,8 +81,13 @@ ifneq ($(ROOT),)
 INSIDE := tests/in-namespace
 endif
 
-test: may-test check testbed java-peer go-peer
+test: may-test check testbed java-peer go-peer $(if $(CARGO),native)
 	$(INSIDE) $(BIN)/pytest $(ARGS)
+ifeq ($(CARGO),)
+	@echo "cargo is not here: only the pure codec was tested"
+else ifeq ($(ARGS),)
+	KUBBO_PURE=1 $(BIN)/pytest tests/unit/wire tests/property/test_hessian2.py
+endif
 
 # Before anything is built, not after.
 may-test:
@@ -99,7 +121,7 @@ fuzz-guided: $(VENV)/.fuzz
 demo: $(VENV)/.runtime
 	@$(BIN)/kubbo demo $(ARGS)
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench $(if $(CARGO),native)
 	$(BIN)/python -m bench $(ARGS)
 
 clean:
