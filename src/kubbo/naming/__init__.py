@@ -1,8 +1,10 @@
 """From a service key to a target, and from a target to the endpoints behind it.
 
-Importing this loads no HTTP client: `open.py` does that when a Kubernetes target is used.
+Importing this loads neither the HTTP client nor the DNS library: `open.py` does that when a
+target needs them.
 """
 
+from kubbo.naming.chain import Failover
 from kubbo.naming.mapped import MappedResolver, map_in_context
 from kubbo.naming.mapping import Mapping, MappingError, MappingStep, map_service_key, service_name
 from kubbo.naming.open import NamingContext, open_resolver
@@ -12,6 +14,7 @@ from kubbo.naming.resolution import (
     Members,
     Pending,
     Publish,
+    Refreshable,
     Resolution,
     Resolver,
 )
@@ -28,6 +31,7 @@ __all__ = [
     "Absent",
     "DnsTarget",
     "Failed",
+    "Failover",
     "FailoverTarget",
     "KubernetesTarget",
     "MappedResolver",
@@ -38,6 +42,7 @@ __all__ = [
     "NamingContext",
     "Pending",
     "Publish",
+    "Refreshable",
     "Resolution",
     "Resolver",
     "StaticTarget",

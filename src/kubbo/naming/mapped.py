@@ -15,13 +15,13 @@ from kubbo.errors import ConfigError, TargetError
 from kubbo.model import Step
 from kubbo.naming.mapping import MappingError, map_service_key
 from kubbo.naming.open import open_resolver
-from kubbo.naming.resolution import Absent, Failed, Pending
+from kubbo.naming.resolution import Absent, Failed, Pending, hint_refresh
 
 if TYPE_CHECKING:
     from kubbo.model import ServiceKey
     from kubbo.naming.mapping import Mapping, MappingStep, ProviderService, ServiceLookup
     from kubbo.naming.open import NamingContext
-    from kubbo.naming.resolution import Publish, Resolution
+    from kubbo.naming.resolution import Publish, Resolution, Resolver
     from kubbo.naming.target import Target
 
 __all__ = ["MappedResolver", "map_in_context"]
@@ -89,9 +89,15 @@ class MappedResolver:
         self._key = key
         self._context = context
         self._protocol: Literal["dubbo", "tri"] = protocol
+        self._inside: Resolver | None = None
 
     def __repr__(self) -> str:
         return f"MappedResolver({str(self._key)!r})"
+
+    def refresh(self) -> None:
+        """A provider cannot be connected: pass it on."""
+        if self._inside is not None:
+            hint_refresh(self._inside)
 
     async def watch(self, publish: Publish, /) -> None:
         """Find the target, then publish what is found there, until cancelled."""
@@ -108,9 +114,13 @@ class MappedResolver:
         step = Step("naming", None, f"{self._key} -> {mapping.target} ({winner.source})")
 
         def publish_mapped(resolution: Resolution) -> None:
-            publish(_with_naming(resolution, step))
+            publish(_with_naming(resolution, step, str(mapping.target)))
 
-        await resolver.watch(publish_mapped)
+        self._inside = resolver
+        try:
+            await resolver.watch(publish_mapped)
+        finally:
+            self._inside = None
 
     async def _map(self, publish: Publish) -> Mapping | None:
         told = ""
@@ -136,9 +146,12 @@ class MappedResolver:
         return Step("naming", 0, f"{self._key}; tried {tried}")
 
 
-def _with_naming(resolution: Resolution, step: Step) -> Resolution:
-    """A resolution whose funnel begins at the service key."""
+def _with_naming(resolution: Resolution, step: Step, target: str) -> Resolution:
+    """A resolution whose funnel begins at the service key.
+
+    What naming itself has to say stays: which of several sources it is, how old a view.
+    """
     if isinstance(resolution, Pending):
         return resolution
-    rest = tuple(one for one in resolution.steps if one.name != "naming")
+    rest = tuple(one for one in resolution.steps if one.name != "naming" or one.note != target)
     return replace(resolution, steps=(step, *rest))

@@ -2,8 +2,8 @@
 
 A `NamingContext` is what all targets of one consumer have in common: the credentials, the
 one client of the API server, randomness and the clock. It is made without doing anything;
-the HTTP client is imported and the credentials are read when the first Kubernetes target
-is watched, so a consumer of static addresses pays for neither.
+the HTTP client and the DNS library are imported, and credentials read, when the first target
+needs them, so a consumer of static addresses pays for none of it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,23 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from typing import TYPE_CHECKING, Literal, assert_never
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from kubbo.errors import ConfigError
+from kubbo.naming.chain import Failover
 from kubbo.naming.static import StaticResolver
-from kubbo.naming.target import DnsTarget, FailoverTarget, KubernetesTarget, StaticTarget
+from kubbo.naming.target import (
+    DnsTarget,
+    FailoverTarget,
+    KubernetesTarget,
+    StaticTarget,
+    parse_target,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -27,7 +35,12 @@ if TYPE_CHECKING:
     from kubbo.naming.resolution import Resolver
     from kubbo.naming.target import Target
 
-__all__ = ["NamingContext", "open_resolver"]
+__all__ = ["SNAPSHOT_VARIABLE", "NamingContext", "open_resolver"]
+
+SNAPSHOT_VARIABLE: Final = "KUBBO_SNAPSHOT_DIR"
+"""The directory of snapshots, where the code names none."""
+
+_DAY: Final = 86_400.0
 
 
 class NamingContext:
@@ -38,6 +51,7 @@ class NamingContext:
         namespace: the own namespace if it was given; empty is that of the credentials.
         namespaces: further ones whose Services may say what they provide.
         references: targets by service key, from the configuration.
+        snapshot_directory: where last views are kept on disk; None: they are not.
     """
 
     def __init__(
@@ -49,16 +63,52 @@ class NamingContext:
         namespaces: Sequence[str] = (),
         references: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
+        nameservers: Sequence[str] = (),
+        resolv_conf: str | Path = "/etc/resolv.conf",
+        failover: Failover | Mapping[str, Failover] | None = None,
+        snapshot_directory: str | Path | None = None,
+        snapshot_age: float = _DAY,
         rng: random.Random | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """Read nothing yet. `clock` gives loop time in seconds; the running loop's by default."""
+        """Read nothing yet.
+
+        Args:
+            kubeconfig: instead of the file that the environment names.
+            context: a context of it.
+            namespace: see above.
+            namespaces: see above.
+            references: see above.
+            environ: see above.
+            nameservers: asked instead of those of `resolv_conf`; `ADDRESS` or `ADDRESS:PORT`.
+            resolv_conf: where name servers, search domains and ndots are read.
+            failover: when `A | B` goes on and comes back; a mapping has one for each target
+                that is not to have the default, by the target's text.
+            snapshot_directory: see above; without it, `KUBBO_SNAPSHOT_DIR` of the environment.
+            snapshot_age: seconds after which a snapshot is too old to be used.
+            rng: spreads requests.
+            clock: gives loop time in seconds; the running loop's by default.
+
+        Raises:
+            TargetError: a key of `failover` is no target.
+        """
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.namespace = namespace
         self.namespaces = tuple(namespaces)
         self.references: Mapping[str, str] = references or {}
         self.rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self.clock = clock
+        self.nameservers = tuple(nameservers)
+        self.resolv_conf = resolv_conf
+        given = snapshot_directory or self.environ.get(SNAPSHOT_VARIABLE) or None
+        self.snapshot_directory = None if given is None else Path(given).expanduser()
+        self.snapshot_age = snapshot_age
+        self._failover = failover if isinstance(failover, Failover) else Failover()
+        self._failover_of = (
+            {str(parse_target(text)): one for text, one in failover.items()}
+            if isinstance(failover, Mapping)
+            else {}
+        )
         self._kubeconfig = kubeconfig
         self._context = context
         self._cluster: ClusterClient | None = None
@@ -75,6 +125,10 @@ class NamingContext:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def failover(self, target: Target) -> Failover:
+        """When a failover target goes on, and when it comes back."""
+        return self._failover_of.get(str(target), self._failover)
 
     async def cluster(self) -> ClusterClient:
         """The one client of the API server, opened by the first who asks.
@@ -122,31 +176,76 @@ def open_resolver(
     leaves it out.
 
     Raises:
-        ConfigError: this kind of target is not supported yet.
+        ConfigError: a name server of the context is no address.
     """
     match target:
         case KubernetesTarget():
-            # The package behind it loads the HTTP client: see `NamingContext`.
-            from kubbo.naming.kubernetes.resolver import KubernetesResolver  # noqa: PLC0415
-
-            return KubernetesResolver(
-                target,
-                context.cluster,
-                rng=context.rng,
-                clock=context.clock,
-                namespace=context.namespace,
-                protocol=protocol,
-            )
+            return _open_kubernetes(target, context, protocol)
+        case DnsTarget():
+            return _open_dns(target, context)
         case StaticTarget():
             return StaticResolver(target)
-        case DnsTarget():
-            raise ConfigError(
-                f"DNS targets are not supported yet ({target}); "
-                "use a kubernetes:/// or a static:/// target"
-            )
         case FailoverTarget():
-            raise ConfigError(
-                f"failover between targets is not supported yet ({target}); use one of them alone"
+            from kubbo.naming.failover import FailoverResolver  # noqa: PLC0415 - few need it
+
+            return FailoverResolver(
+                [
+                    (str(one), open_resolver(one, context, protocol=protocol))
+                    for one in target.targets
+                ],
+                context.failover(target),
+                clock=context.clock,
             )
         case _:
             assert_never(target)
+
+
+def _open_kubernetes(
+    target: KubernetesTarget, context: NamingContext, protocol: Literal["dubbo", "tri"]
+) -> Resolver:
+    # The package behind it loads the HTTP client: see `NamingContext`.
+    from kubbo.naming.kubernetes.resolver import KubernetesResolver  # noqa: PLC0415
+
+    async def source() -> str:
+        access = (await context.cluster()).access
+        namespace = target.namespace or context.namespace or access.namespace
+        return f"{access.server} {namespace} {protocol}"
+
+    resolver = KubernetesResolver(
+        target,
+        context.cluster,
+        rng=context.rng,
+        clock=context.clock,
+        namespace=context.namespace,
+        protocol=protocol,
+    )
+    return _with_snapshot(resolver, target, context, source)
+
+
+def _open_dns(target: DnsTarget, context: NamingContext) -> Resolver:
+    # These load dnspython.
+    from kubbo.naming.dns.lookup import Lookup  # noqa: PLC0415
+    from kubbo.naming.dns.resolver import DnsResolver  # noqa: PLC0415
+
+    look = Lookup(target, nameservers=context.nameservers, resolv_conf=context.resolv_conf)
+    resolver = DnsResolver(target, look, rng=context.rng, clock=context.clock)
+    return _with_snapshot(resolver, target, context, look.identity)
+
+
+def _with_snapshot(
+    resolver: Resolver,
+    target: Target,
+    context: NamingContext,
+    source: Callable[[], Awaitable[str]],
+) -> Resolver:
+    directory = context.snapshot_directory
+    if directory is None:
+        return resolver
+    from kubbo.naming.snapshot import SnapshotFile, SnapshotResolver  # noqa: PLC0415 - msgspec
+
+    async def open_file() -> SnapshotFile:
+        return SnapshotFile(
+            directory, str(target), await source(), longest_age=context.snapshot_age
+        )
+
+    return SnapshotResolver(resolver, open_file, clock=context.clock)

@@ -322,13 +322,6 @@ async def test_no_credentials_is_the_last_word(tmp_path: Path) -> None:
     assert "check --kubeconfig" in str(published.every[-1].error)
 
 
-@pytest.mark.parametrize("target", ["dns:///greeter:dubbo", "static:///h:1 | static:///h:2"])
-def test_what_is_not_supported_yet_says_so(target: str) -> None:
-    """DNS and failover targets are understood, and refused when opened."""
-    with pytest.raises(ConfigError, match="not supported yet"):
-        open_resolver(parse_target(target), NamingContext(environ={}))
-
-
 async def test_static_targets_are_said_once() -> None:
     """A static target is members at once, and its watch returns."""
     published = Publications()

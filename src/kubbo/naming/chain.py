@@ -1,0 +1,257 @@
+"""Failover by evidence: which of several sources is believed now. No I/O, and no clock of its own.
+
+The sources stand in the order of preference. Each says one of the four things, and these come
+down to three:
+
+    ANSWERS   Members that are not stale, or Absent: a healthy source that says "nobody" is believed
+    KEEPS     Members that are stale: it cannot answer, and has its last ones
+    LACKS     Pending or Failed: it cannot answer, and has none
+
+Going on. A source is given up when it lacks (Failed at once, Pending after `patience`), or has
+kept stale members for `grace`. The next one is started then, and no sooner: a short outage of
+the API server costs DNS no question. Given up does not mean dropped: its last members stay in
+use until a later source has members; an Absent of a later source never takes them away,
+because a name server that lost its API server says the same.
+
+Coming back. A source before the current one that answers takes over again once it has done so
+for `hold` without a break; at once, when the current one does not answer. Then those after it
+are stopped, and what they said is forgotten.
+
+    source 0:  ANSWERS ---- KEEPS ----------------------------- ANSWERS -------------
+    published: members 0    members 0, stale   members 1                  members 0
+                            |---- grace ------>|                |- hold ->|
+
+One source is published at a time, whole: members of two sources are never mixed. A switch
+takes `grace` one way and `hold` the other, so a source that comes and goes causes at most one
+change and back in `grace + hold` seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, assert_never
+
+from kubbo.errors import ConfigError, KubboError
+from kubbo.model import Step
+from kubbo.naming.resolution import Absent, Failed, Members, Pending, Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Chain", "Failover", "FailoverError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """When a chain of sources goes on to the next, and when it comes back.
+
+    Attributes:
+        grace: seconds that the last members of a source that cannot answer stay in use while
+            another source may have better ones. `math.inf`: for ever.
+        patience: seconds that a source may say nothing at all before the next one is asked.
+        hold: seconds that a better source must be well before it is taken back. `math.inf`:
+            it is taken back only when the current one fails.
+        believe_absent: whether a healthy source that says "nobody" is believed. False goes on
+            to the next source, as if it could not answer.
+
+    Raises:
+        ConfigError: a number is negative or none.
+    """
+
+    grace: float = 30.0
+    patience: float = 3.0
+    hold: float = 10.0
+    believe_absent: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("grace", self.grace),
+            ("patience", self.patience),
+            ("hold", self.hold),
+        ):
+            if math.isnan(value) or value < 0:
+                raise ConfigError(f"{name}={value} of a failover is no number of seconds")
+
+
+class FailoverError(KubboError):
+    """None of the sources can answer. The message has what each of them says."""
+
+
+class _Health(Enum):
+    ANSWERS = "answers"
+    KEEPS = "keeps"
+    LACKS = "lacks"
+
+
+@dataclass(slots=True)
+class _Source:
+    name: str
+    started: float | None = None
+    said: Resolution = field(default_factory=Pending)
+    well_since: float | None = None
+    life: int = 0
+
+
+class Chain:
+    """The state of one chain. Each method that takes `now` may change `wanted` and `published`.
+
+    Attributes:
+        wanted: how many sources, from the first on, shall be running.
+        published: what the whole says.
+        current: the number of the source that is published, None before there is one.
+    """
+
+    def __init__(self, names: Sequence[str], options: Failover, *, now: float) -> None:
+        self.wanted = 0
+        self.current: int | None = None
+        self.published: Resolution = Pending()
+        self._options = options
+        self._sources = [_Source(name) for name in names]
+        self._update(now)
+
+    def receive(self, number: int, said: Resolution, now: float) -> None:
+        """A source said something. What a source says that was stopped is ignored."""
+        source = self._sources[number]
+        if source.started is None:
+            return
+        source.said = said
+        if self._health(source) is not _Health.ANSWERS:
+            source.well_since = None
+        elif source.well_since is None:
+            source.well_since = now
+        self._update(now)
+
+    def life(self, number: int) -> int:
+        """How often a source was started, itself included: a new life needs a new watch."""
+        return self._sources[number].life
+
+    def handle_timer(self, now: float) -> None:
+        """The time of `next_timer` has come."""
+        self._update(now)
+
+    def next_timer(self, now: float) -> float | None:
+        """When `handle_timer` has something to do, if nobody says anything before."""
+        times = [self._given_up_at(source) for source in self._sources[: self.wanted]]
+        times += [self._taken_back_at(source) for source in self._sources[: self.current or 0]]
+        return min((time for time in times if now < time < math.inf), default=None)
+
+    # ------------------------------------------------------------------ rules
+    def _health(self, source: _Source) -> _Health:
+        match source.said:
+            case Members(stale_since=None):
+                return _Health.ANSWERS
+            case Members():
+                return _Health.KEEPS
+            case Absent():
+                return _Health.ANSWERS if self._options.believe_absent else _Health.LACKS
+            case Pending() | Failed():
+                return _Health.LACKS
+            case _:
+                assert_never(source.said)
+
+    def _given_up_at(self, source: _Source) -> float:
+        """When the next source is asked; `inf` while this one answers."""
+        if source.started is None:
+            return math.inf
+        match source.said:
+            case Members(stale_since=None):
+                return math.inf
+            case Members(stale_since=float(since)):
+                return since + self._options.grace
+            case Pending():
+                return source.started + self._options.patience
+            case Absent() if self._options.believe_absent:
+                return math.inf
+            case _:
+                return -math.inf
+
+    def _taken_back_at(self, source: _Source) -> float:
+        return math.inf if source.well_since is None else source.well_since + self._options.hold
+
+    def _update(self, now: float) -> None:
+        self._start(now)
+        self.current = self._choose(now)
+        if self.current is not None and self._answers(self.current):
+            self._stop(self.current + 1)
+        self.published = self._say()
+
+    def _start(self, now: float) -> None:
+        """Run each source up to the first that is not given up; nobody is stopped here."""
+        for number, source in enumerate(self._sources):
+            if source.started is None:
+                source.started = now
+                source.life += 1
+                self.wanted = number + 1
+            if now < self._given_up_at(source):
+                return
+
+    def _stop(self, first: int) -> None:
+        for source in self._sources[first:]:
+            source.started = source.well_since = None
+            source.said = Pending()
+        self.wanted = min(self.wanted, first)
+
+    def _choose(self, now: float) -> int | None:
+        current = self.current
+        if current is None:
+            return self._best()
+        if self._answers(current):
+            for number, source in enumerate(self._sources[:current]):
+                if now >= self._taken_back_at(source):
+                    return number
+            return current
+        better = next((n for n in range(current) if self._answers(n)), None)
+        if better is not None:
+            return better
+        if self._health(self._sources[current]) is _Health.LACKS:
+            return self._best()
+        if now < self._given_up_at(self._sources[current]):
+            return current
+        for number in range(current + 1, self.wanted):
+            if self._answers(number) and isinstance(self._sources[number].said, Members):
+                return number
+        return current
+
+    def _answers(self, number: int) -> bool:
+        return self._health(self._sources[number]) is _Health.ANSWERS
+
+    def _best(self) -> int | None:
+        """The first that answers, else the first that has anything."""
+        running = range(self.wanted)
+        answering = (number for number in running if self._answers(number))
+        keeping = (
+            number for number in running if self._health(self._sources[number]) is _Health.KEEPS
+        )
+        return next(answering, next(keeping, None))
+
+    # ------------------------------------------------------------------ words
+    def _say(self) -> Resolution:
+        if self.current is not None:
+            said = self._sources[self.current].said
+            return said if self.current == 0 else self._with_reason(said, self.current)
+        running = self._sources[: self.wanted]
+        if any(isinstance(source.said, Pending) for source in running):
+            return Pending()
+        for source in running:
+            if isinstance(source.said, Absent):  # not believed, but nobody knows better
+                return source.said
+        reasons = "; ".join(
+            f"{source.name}: {source.said.error}"
+            for source in running
+            if isinstance(source.said, Failed)
+        )
+        names = " | ".join(source.name for source in running)
+        error = FailoverError(f"none of {len(running)} sources can answer. {reasons}")
+        return Failed(error, (Step("naming", None, names),))
+
+    def _with_reason(self, said: Resolution, number: int) -> Resolution:
+        """A resolution whose funnel begins with why it is not the first source's."""
+        if isinstance(said, Pending):
+            return said
+        passed = ", ".join(source.name for source in self._sources[:number])
+        used = self._sources[number].name
+        step = Step("naming", None, f"{used}, because {passed} cannot answer")
+        rest = tuple(one for one in said.steps if one.name != "naming")
+        return replace(said, steps=(step, *rest))
