@@ -188,6 +188,18 @@ async def test_describe_shows_the_services_of_a_java_provider_without_metadata(j
     assert any(line.startswith("note: its MetadataService has no services") for line in lines)
 
 
+async def test_describe_asks_dubbo_3_2_by_the_name_of_its_application(java_peer):
+    """3.2 refuses without a word where the group is wrong: the advice is to name it."""
+    async with JavaProvider(properties=REGISTERED, dubbo="3.2.16") as provider:
+        target = f"static:///{provider.address}"
+        blind = await run("describe", target)
+        named = await run("describe", target, "--application", "java-peer-provider")
+    assert (blind.exit_code, blind.stdout) == (1, "")
+    assert "--application" in blind.stderr
+    assert named.exit_code == 0, named.stderr
+    assert [line for line in named.stdout.splitlines() if line in KEYS] == KEYS
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
