@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     ),
     "serve": ("kubbo.cli.serve:serve", "Serve a Python object as a provider."),
     "map": ("kubbo.cli.map:map_key", "Show which target a service key leads to, and why."),
+    "rbac": ("kubbo.cli.rbac:rbac", "Print the permissions that a consumer needs."),
     "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),
 }
 """Name: where its `click.Command` is, and its line in `--help`. Loaded when it is chosen."""
@@ -105,8 +106,8 @@ def kubbo() -> None:
     """Dubbo on Kubernetes: call, watch and serve, with the cluster as the registry.
 
     A TARGET says where providers are: kubernetes:///SERVICE.NAMESPACE:PORT asks the API
-    server, static:///HOST:PORT,HOST:PORT lists addresses. A SERVICE_KEY is
-    [group/]interface[:version].
+    server, dns:///HOST:PORT a name server, static:///HOST:PORT,HOST:PORT lists addresses, and
+    A | B goes from one to the next. A SERVICE_KEY is [group/]interface[:version].
     """
 
 

@@ -26,11 +26,11 @@ def test_help_lists_the_commands_and_the_exit_codes():
     """One screen tells what there is."""
     shown = run("--help")
     assert shown.exit_code == 0
-    for word in ("call", "endpoints", "serve", "map", "demo", "3  no provider"):
+    for word in ("call", "endpoints", "serve", "map", "rbac", "demo", "3  no provider"):
         assert word in shown.stdout
 
 
-@pytest.mark.parametrize("command", ["call", "endpoints", "serve", "map"])
+@pytest.mark.parametrize("command", ["call", "endpoints", "serve", "map", "rbac"])
 def test_each_command_has_examples(command):
     """A person copies a line and changes it."""
     shown = run(command, "--help")

@@ -7,6 +7,8 @@ text, so that each can be tested as what a person reads.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 from kubbo.naming.kubernetes.slices import Verdict
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["absent", "forbidden", "role_binding_yaml", "role_yaml", "unreachable"]
 
 _ROLE = "kubbo-consumer"
+_PLAIN = re.compile(r"[a-z][a-z0-9.-]*")
+_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # of YAML 1.1
 
 
 def absent(
@@ -147,7 +151,7 @@ def role_yaml(namespace: str) -> str:
         "kind: Role\n"
         "metadata:\n"
         f"  name: {_ROLE}\n"
-        f"  namespace: {namespace}\n"
+        f"  namespace: {_scalar(namespace)}\n"
         "rules:\n"
         "- apiGroups: [discovery.k8s.io]\n"
         "  resources: [endpointslices]\n"
@@ -167,13 +171,19 @@ def role_binding_yaml(
         "kind: RoleBinding\n"
         "metadata:\n"
         f"  name: {_ROLE}\n"
-        f"  namespace: {namespace}\n"
+        f"  namespace: {_scalar(namespace)}\n"
         "roleRef:\n"
         "  apiGroup: rbac.authorization.k8s.io\n"
         "  kind: Role\n"
         f"  name: {_ROLE}\n"
         "subjects:\n"
         "- kind: ServiceAccount\n"
-        f"  name: {service_account}\n"
-        f"  namespace: {account_namespace or namespace}\n"
+        f"  name: {_scalar(service_account)}\n"
+        f"  namespace: {_scalar(account_namespace or namespace)}\n"
     )
+
+
+def _scalar(name: str) -> str:
+    """A name as YAML, which would read `1e3` as a number and `on` as a truth."""
+    plain = _PLAIN.fullmatch(name) and name not in _WORDS
+    return name if plain else json.dumps(name)

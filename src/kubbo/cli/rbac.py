@@ -1,0 +1,99 @@
+"""`kubbo rbac`: the permissions that a consumer of some targets needs, for `kubectl apply`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kubbo.cli.options import cluster_options
+from kubbo.cli.output import write_line
+from kubbo.errors import ConfigError, UsageError
+from kubbo.naming.target import FailoverTarget, KubernetesTarget, parse_target
+
+if TYPE_CHECKING:
+    from kubbo.naming.target import DnsTarget, StaticTarget
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ACCOUNT: Final = re.compile(rf"{_NAMESPACE.pattern}(\.{_NAMESPACE.pattern})*")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kubbo rbac kubernetes:///greeter.shop:dubbo -n web --service-account checkout | kubectl apply -f -
+  kubbo rbac kubernetes:///greeter.shop kubernetes:///stock.store --service-account web:checkout
+"""
+)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--service-account",
+    default="default",
+    show_default=True,
+    metavar="[NAMESPACE:]NAME",
+    help="Who is given the Roles: the consumer's; in its own namespace unless another is named.",
+)
+@cluster_options
+def rbac(
+    targets: tuple[str, ...],
+    *,
+    service_account: str,
+    kubeconfig: str | None,
+    context: str,
+    namespace: str,
+) -> None:
+    """Print the Role and RoleBinding that a consumer of each TARGET needs.
+
+    One pair for each namespace that providers are in, never a ClusterRole. Without a TARGET it
+    is the consumer's own namespace, which is also that of a target that names none: that of
+    --namespace, else of the credentials, else "default".
+    """
+    from kubbo.naming.kubernetes.explain import role_binding_yaml, role_yaml  # noqa: PLC0415
+
+    parsed = [one for text in targets for one in _parts(text)]
+    own = _checked(namespace or _own_namespace(kubeconfig, context), _NAMESPACE, "namespace")
+    account_namespace, colon, account = service_account.rpartition(":")
+    _checked(account, _ACCOUNT, "service account")
+    account_namespace = _checked(account_namespace, _NAMESPACE, "namespace") if colon else own
+    namespaces = [one.namespace or own for one in parsed if isinstance(one, KubernetesTarget)] or (
+        [] if parsed else [own]
+    )
+    for one in parsed:
+        if not isinstance(one, KubernetesTarget):
+            write_line(f"# {one} needs no permission in the cluster")
+    documents = [
+        document
+        for each in dict.fromkeys(namespaces)
+        for document in (
+            role_yaml(each),
+            role_binding_yaml(each, service_account=account, account_namespace=account_namespace),
+        )
+    ]
+    if documents:
+        write_line("---\n".join(documents).removesuffix("\n"))
+
+
+def _parts(text: str) -> tuple[KubernetesTarget | DnsTarget | StaticTarget, ...]:
+    target = parse_target(text)
+    return target.targets if isinstance(target, FailoverTarget) else (target,)
+
+
+def _own_namespace(kubeconfig: str | None, context: str) -> str:
+    """The namespace of the credentials. What cannot be used matters only if it was named."""
+    from kubbo.naming.kubernetes.credentials import load_access  # noqa: PLC0415 - loads YAML
+
+    try:
+        return load_access(kubeconfig=kubeconfig, context=context).namespace
+    except ConfigError:
+        if kubeconfig or context:
+            raise
+        return "default"
+
+
+def _checked(name: str, form: re.Pattern[str], kind: str) -> str:
+    if not form.fullmatch(name) or len(name) > 253:
+        raise UsageError(
+            f"{name!r} cannot be the name of a {kind}: write lower-case letters, digits and '-'"
+        )
+    return name

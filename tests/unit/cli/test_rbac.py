@@ -1,0 +1,105 @@
+"""`kubbo rbac`: which Roles for which targets."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kubbo.cli.app import kubbo
+
+
+def run(*arguments):
+    """Run the command in this process, without any credentials."""
+    environment = {"KUBECONFIG": "", "HOME": "/nonexistent"}
+    return CliRunner().invoke(kubbo, ["rbac", *arguments], env=environment, catch_exceptions=False)
+
+
+def objects(*arguments):
+    """What it prints, as kubectl reads it."""
+    shown = run(*arguments)
+    assert shown.exit_code == 0, shown.stderr
+    return list(yaml.safe_load_all(shown.stdout))
+
+
+def test_without_a_target_it_is_the_own_namespace():
+    """A consumer whose providers live beside it; no credentials are needed to print."""
+    role, binding = objects()
+    assert role["kind"] == "Role"
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "default"
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
+    ]
+
+
+def test_one_pair_for_each_namespace():
+    """Several targets of a namespace share a Role; chains are taken apart; never a ClusterRole."""
+    printed = objects(
+        "kubernetes:///greeter.shop:dubbo | dns:///greeter.shop:dubbo",
+        "kubernetes:///stock.store",
+        "kubernetes:///basket.shop",
+        "kubernetes:///own",
+        *("-n", "web", "--service-account", "checkout"),
+    )
+    kinds = [(one["kind"], one["metadata"]["namespace"]) for one in printed]
+    assert kinds == [
+        (kind, namespace)
+        for namespace in ("shop", "store", "web")
+        for kind in ("Role", "RoleBinding")
+    ]
+    for binding in printed[1::2]:
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": "checkout", "namespace": "web"}
+        ]
+
+
+def test_only_what_is_needed():
+    """Slices and Services may be read: no other resource, no other verb."""
+    role = objects()[0]
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {
+        "endpointslices",
+        "services",
+    }
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_targets_without_permissions():
+    """DNS and addresses need none; that is said in a comment."""
+    shown = run("dns:///greeter.shop:dubbo", "static:///10.0.0.1:1")
+    assert shown.exit_code == 0
+    assert list(yaml.safe_load_all(shown.stdout)) == []
+    assert shown.stdout.count("needs no permission") == 2
+
+
+def test_the_namespace_of_the_account():
+    """The consumer may live elsewhere than -n says."""
+    binding = objects("kubernetes:///a.shop", "--service-account", "web:checkout")[1]
+    assert binding["subjects"][0]["namespace"] == "web"
+
+
+@pytest.mark.parametrize("name", ["on", "123", "1e3", "0x10", "null", "y"])
+def test_names_that_yaml_would_misread(name):
+    """They are strings, whatever they look like."""
+    role, binding = objects("-n", name, "--service-account", f"{name}:{name}")
+    assert role["metadata"]["namespace"] == name
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": name}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-n", "a\nb"],
+        ["-n", "Shop"],
+        ["--service-account", "a: b"],
+        ["--service-account", ":a"],
+        ["--service-account", "web:"],
+        ["greeter.shop"],
+        ["--kubeconfig", "/nowhere/config"],
+    ],
+)
+def test_mistakes_are_told(arguments):
+    """Nothing is printed that could be applied."""
+    shown = run(*arguments)
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("kubbo: ")
