@@ -31,7 +31,7 @@ from kubbo.sim.endpointslices import EndpointSliceController
 from kubbo.sim.net import SimNetwork
 from kubbo.sim.net_http import SimConnector
 from kubbo.sim.world_churn import Churn
-from kubbo.sim.world_truth import Broken, Truth, published
+from kubbo.sim.world_truth import Broken, Truth, View
 
 if TYPE_CHECKING:
     from kubbo.naming.resolution import Resolution
@@ -69,6 +69,7 @@ class Consumer:
         self.service = service
         self.host = f"10.1.{number // 250}.{number % 250 + 2}"
         self.resolution: Resolution = Pending()
+        self.view = View(None)
         self.publications = 0
         self.resolver = KubernetesResolver(
             KubernetesTarget(service, NAMESPACE, "dubbo"),
@@ -92,6 +93,7 @@ class Consumer:
 
     def _publish(self, resolution: Resolution) -> None:
         self.resolution = resolution
+        self.view = View.of(resolution)
         self.publications += 1
         self._world.note(self, resolution)
 
@@ -206,8 +208,8 @@ class World:
     def note(self, consumer: Consumer, resolution: Resolution) -> None:
         """A consumer published: judge it, and put it into the trace."""
         match resolution:
-            case Members(stale_since=stale):
-                said = f"members {sorted(published(resolution))} {stale}"
+            case Members(stale_since=stale_since):
+                said = f"members {sorted(consumer.view.addresses or ())} {stale_since}"
             case Absent(reason):
                 said = f"absent {reason}"
             case Failed(error):
@@ -216,7 +218,7 @@ class World:
                 said = "pending"
         self._digest.update(f"{self.loop.time():.6f} {consumer.host} {said}\n".encode())
         try:
-            self.truth.judge(NAMESPACE, consumer.service, resolution)
+            self.truth.judge(NAMESPACE, consumer.service, consumer.view)
         except Broken as error:
             self._broken = self._broken or error
 
@@ -233,7 +235,7 @@ class World:
         """
         for consumer in self.consumers:
             consumer.check()
-            self.truth.judge(NAMESPACE, consumer.service, consumer.resolution)
+            self.truth.judge(NAMESPACE, consumer.service, consumer.view)
         if self._broken is not None:
             raise self._broken
 
@@ -242,7 +244,7 @@ class World:
         return [
             f"{consumer.host}: {difference}"
             for consumer in self.consumers
-            if (difference := self.truth.differs(NAMESPACE, consumer.service, consumer.resolution))
+            if (difference := self.truth.differs(NAMESPACE, consumer.service, consumer.view))
         ]
 
     # --- what the servers see

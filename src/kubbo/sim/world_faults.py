@@ -81,7 +81,7 @@ class Storm:
         self._world = world
         self._rng = world.random(f"storm {number}")
         self._loud = loud
-        self._share = self._rng.choice((0.2, 0.7, 0.95))
+        self._share = self._rng.choice((0.3, 0.9, 0.97))  # of requests that fail
         self._calming = False
         self._lost_bookmarks = (0, 0)
         self._happenings: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (

@@ -19,6 +19,7 @@ excused, and counted.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from kubbo.naming.resolution import Absent, Members
@@ -30,9 +31,30 @@ if TYPE_CHECKING:
     from kubbo.sim.apiserver.store import Change, Store
     from kubbo.sim.loop import SimLoop
 
-__all__ = ["Address", "Broken", "ServiceTruth", "Truth"]
+__all__ = ["Address", "Broken", "ServiceTruth", "Truth", "View"]
 
 Address: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a resolution says about who may be called; read once, judged again as time passes."""
+
+    addresses: frozenset[Address] | None
+    """None: the resolution does not say."""
+    stale_since: float | None = None
+
+    @classmethod
+    def of(cls, resolution: Resolution) -> View:
+        """The view that a resolution gives; of Pending and Failed none."""
+        match resolution:
+            case Members(endpoints, stale_since=stale_since):
+                return cls(frozenset(one.key for one in endpoints), stale_since)
+            case Absent():
+                return cls(frozenset())
+            case _:
+                return cls(None)
+
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -131,20 +153,18 @@ class Truth:
         for owner, slices in found.items():
             self.service(*owner).replace(slices, now)
 
-    def judge(self, namespace: str, name: str, resolution: Resolution) -> None:
+    def judge(self, namespace: str, name: str, view: View) -> None:
         """Hold what is published now against the first rule.
 
         Raises:
             Broken: it is a mixture of states, or too old.
         """
-        if not isinstance(resolution, Members | Absent):
+        if view.addresses is None:
             return
         self.judged += 1
         truth, now = self.service(namespace, name), self._loop.time()
-        addresses = published(resolution)
-        stale_since = resolution.stale_since if isinstance(resolution, Members) else None
-        until = now if stale_since is None else stale_since
-        age = truth.age(addresses, until)
+        until = now if view.stale_since is None else view.stale_since
+        age = truth.age(view.addresses, until)
         if age is not None and age <= self._bound:
             self.oldest = max(self.oldest, age)
         elif 0.0 <= until - self._restored_at <= self._bound:
@@ -152,26 +172,16 @@ class Truth:
         else:
             held = "never held" if age is None else f"last held {age:.1f} s before"
             raise Broken(
-                f"at {now:.3f} s (stale since: {stale_since}) {sorted(addresses)} is published "
-                f"for {name}, which the store {held}; now it holds {sorted(truth.now)}"
+                f"at {now:.3f} s (stale since: {view.stale_since}) {sorted(view.addresses)} is "
+                f"published for {name}, which the store {held}; now it holds {sorted(truth.now)}"
             )
 
-    def differs(self, namespace: str, name: str, resolution: Resolution) -> str:
+    def differs(self, namespace: str, name: str, view: View) -> str:
         """How a view differs from the truth of now; empty when it does not."""
         truth = self.service(namespace, name).now
-        healthy = (isinstance(resolution, Members) and resolution.stale_since is None) or (
-            isinstance(resolution, Absent)
-        )
-        if healthy and published(resolution) == truth:
+        if view.stale_since is None and view.addresses == truth:
             return ""
-        return f"{name}: the store has {sorted(truth)}, published is {resolution!r}"
-
-
-def published(resolution: Resolution) -> frozenset[Address]:
-    """The addresses that may be called, according to a resolution."""
-    if not isinstance(resolution, Members):
-        return frozenset()
-    return frozenset(endpoint.key for endpoint in resolution.endpoints)
+        return f"{name}: the store has {sorted(truth)}, the view is {view!r}"
 
 
 def _owner(slice_: Object) -> tuple[str, str]:
