@@ -3,6 +3,7 @@
 //	peer provide PORT   serve GreetService and EchoService until stdin ends; 0 takes a free port
 //	peer call [PERIOD]  read one call a line, write one answer a line, matched by "id"; with a
 //	                    heartbeat each PERIOD ("100ms")
+//	peer codecbench     time encoding and decoding, for bench/codec.py
 //
 // Both speak the dubbo protocol with hessian2 only. The first line of each is {"ready": true, ...}.
 // What dubbo-go logs goes to stderr. values.go tells how values are written in the lines.
@@ -80,8 +81,10 @@ func main() {
 		if err == nil {
 			err = call(in, out)
 		}
+	case len(os.Args) == 2 && os.Args[1] == "codecbench":
+		err = codecbench(in, out)
 	default:
-		err = fmt.Errorf("usage: peer provide PORT | peer call [PERIOD]")
+		err = fmt.Errorf("usage: peer provide PORT | peer call [PERIOD] | peer codecbench")
 	}
 	if err != nil {
 		fail(err)

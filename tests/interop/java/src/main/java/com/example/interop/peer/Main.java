@@ -8,7 +8,7 @@ import java.util.List;
 public final class Main {
     private static final String USAGE =
             "usage: provide [PORT [HOST]] | call | vectors DIRECTORY COMMAND | roundtrip | random"
-                + " SEED COUNT";
+                + " SEED COUNT | codecbench";
 
     private Main() {}
 
@@ -23,6 +23,7 @@ public final class Main {
             case "roundtrip" -> Vectors.roundtrip();
             case "random" ->
                     Vectors.random(Long.parseLong(rest.get(0)), Integer.parseInt(rest.get(1)));
+            case "codecbench" -> CodecBench.run();
             default -> {
                 System.err.println(USAGE);
                 System.exit(2);
