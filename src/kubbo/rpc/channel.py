@@ -56,6 +56,7 @@ class Channel:
         tls: for connections to providers; plain text without it.
         max_payload_bytes: the largest message, both ways.
         limits: on what an answer may hold.
+        rng: for a run that shall be repeatable.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -74,13 +75,14 @@ class Channel:
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         limits: Limits | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self._options = Options(timeout, retries, None, attachments or {})
         self._application = application
         self._naming = naming or NamingContext()
         self._filters = tuple(filters)
         # Load is spread by chance and nothing is kept secret by it.
-        self._rng = random.Random()  # noqa: S311
+        self._rng = rng or random.Random()  # noqa: S311
         self._balance = balance or RandomBalance(self._rng)
         self._tls = tls
         self._max_payload_bytes = max_payload_bytes

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import inspect
 import logging
 import signal
 import sys
@@ -26,26 +25,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kubbo.errors import Code, DecodeError, EncodeError, Progress, RpcError, UsageError
-from kubbo.model import Deadline, Invocation, Result, ServiceKey, Signature
+from kubbo.model import Deadline, Invocation, Result
 from kubbo.rpc.context import CURRENT, CallContext
+from kubbo.rpc.exports import ECHO, Exports
 from kubbo.rpc.filters import compose
-from kubbo.rpc.generic import INVOKES, GenericCodec, generic_off
-from kubbo.rpc.metadata import METADATA_SERVICE, METADATA_VERSION, Metadata, MetadataService
-from kubbo.rpc.service import Interface, Method, read_interface
+from kubbo.rpc.generic import GenericCodec
+from kubbo.rpc.inbound import Inbound
+from kubbo.rpc.metadata import Metadata
 from kubbo.transport.deadlines import Deadlines, Slot
 from kubbo.transport.link import Budget, Link
 from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role
 from kubbo.wire.dubbo2.session import MAX_PAYLOAD_BYTES
-from kubbo.wire.hessian2 import Limits, TypeRegistry
-from kubbo.wire.session import CallStarted, MessageReceived, Status
+from kubbo.wire.hessian2 import Limits
+from kubbo.wire.session import Status
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Coroutine, Sequence
 
+    from kubbo.model import ServiceKey
     from kubbo.rpc.filters import Filter
+    from kubbo.rpc.service import Interface
     from kubbo.wire.codec import ReceivedCall
-    from kubbo.wire.session import Event
 
 __all__ = ["Server", "ServerState"]
 
@@ -81,41 +82,6 @@ class ServerState(Enum):
     DRAINING = "draining"
     FINISHING = "finishing"
     CLOSED = "closed"
-
-
-class _Export:
-    """One implementation of one interface: Java's methods, and what to run for them."""
-
-    def __init__(self, interface: Interface, implementation: object) -> None:
-        self.interface = interface
-        self.by_name: dict[str, list[tuple[Method, Callable[..., Any]]]] = {}
-        self.by_signature: dict[Signature, tuple[Callable[..., Any], bool]] = {}
-        missing: list[str] = []
-        for each in interface.methods.values():
-            function = getattr(implementation, each.name, None)
-            if not callable(function):
-                missing.append(each.name)
-                continue
-            self.by_name.setdefault(each.signature.name, []).append((each, function))
-            self.by_signature[each.signature] = (function, inspect.iscoroutinefunction(function))
-        if missing:
-            raise UsageError(
-                f"{type(implementation).__name__} does not implement {interface.key}: "
-                f"it has no {', '.join(missing)}"
-            )
-
-    def serves(self, signature: Signature) -> bool:
-        """Whether a method is there for `signature`: one of its own, or its equal of a group.
-
-        `Server.find` knows no group, so it may have found the signature in another export.
-        """
-        if signature in self.by_signature:
-            return True
-        for each, _ in self.by_name.get(signature.name, ()):
-            if each.signature.types == signature.types:
-                self.by_signature[signature] = self.by_signature[each.signature]
-                return True
-        return False
 
 
 class Server:
@@ -174,16 +140,12 @@ class Server:
         self._tls = tls
         self._max_payload_bytes = max_payload_bytes
         self._limits = limits or Limits()
-        self._exports: dict[ServiceKey, _Export] = {}
-        self._metadata: _Export | None = None
-        if metadata:
-            told = Metadata(self, application=application, host=host)
-            self._metadata = _Export(read_interface(MetadataService), told)
+        told = Metadata(self, application=application, host=host) if metadata else None
+        self._exports = Exports(metadata=told, generic=generic)
         codec = Dubbo2Codec(limits=self._limits)
-        self._generic = generic
         self._codec = GenericCodec(codec, self._limits) if generic else codec
         self._handler = compose(self._filters, self._run_method)
-        self._connections: set[_ProviderConnection] = set()
+        self._connections: set[Inbound] = set()
         self._calls: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._listener: asyncio.Server | None = None
@@ -213,59 +175,18 @@ class Server:
         Raises:
             UsageError: there is no interface, it lacks methods, or its key is taken.
         """
-        read = read_interface(interface or type(implementation))
-        if read.key in self._exports:
-            raise UsageError(f"{read.key} is exported already; another group or version can be")
-        self._exports[read.key] = _Export(read, implementation)
+        self._exports.add(implementation, interface)
         self._codec.forget_heads()
 
     @property
     def services(self) -> tuple[ServiceKey, ...]:
         """The service keys that are exported."""
-        return tuple(self._exports)
+        return self._exports.keys()
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
         """The interfaces that are exported."""
-        return tuple(export.interface for export in self._exports.values())
-
-    def find(
-        self, interface: str, version: str, method: str, types: str
-    ) -> tuple[Signature, TypeRegistry]:
-        """See `Services`."""
-        if method == "$echo":
-            return _ECHO, _NO_TYPES
-        export = self._export_of(interface, version)
-        if method in INVOKES and method not in export.by_name:
-            if not self._generic:
-                raise generic_off(interface)
-            return INVOKES[method], export.interface.registry
-        candidates = export.by_name.get(method, [])
-        found = next((each for each, _ in candidates if each.signature.types == types), None)
-        if found is None and len(candidates) == 1:
-            # Other peers write int for Integer and Object for a class: the arguments tell.
-            found = candidates[0][0]
-        if found is None:
-            names = ", ".join(str(each.signature) for each in export.interface.methods.values())
-            raise RpcError(
-                Code.UNIMPLEMENTED,
-                f"{export.interface.key} has no method {method[:100]}({types[:200]}); "
-                f"it has {names[:500]}",
-                progress=Progress.NOT_SENT,
-            )
-        return found.signature, export.interface.registry
-
-    def interface_of(self, interface: str, version: str) -> Interface:
-        """See `GenericServices`."""
-        return self._export_of(interface, version).interface
-
-    def _export_of(self, interface: str, version: str) -> _Export:
-        for key, export in self._exports.items():
-            if key.interface == interface and key.version == version:
-                return export
-        if self._metadata is not None and (interface, version) == _METADATA:
-            return self._metadata
-        raise self._not_exported(ServiceKey(interface, "", version))
+        return self._exports.interfaces()
 
     def _check_load(self, size: int) -> None:
         if len(self._calls) >= self._max_calls:
@@ -275,30 +196,6 @@ class Server:
         else:
             return
         raise RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
-
-    def _check_group(self, received: ReceivedCall) -> None:
-        if received.signature is _ECHO:
-            return
-        export = self._exports.get(received.service)
-        key = received.service
-        if export is None and (key.interface, key.version) == _METADATA:
-            export = self._metadata  # in any group: Java asks in that of the application's name
-        if export is None:
-            raise self._not_exported(key)
-        if not export.serves(received.signature):
-            raise RpcError(
-                Code.UNIMPLEMENTED,
-                f"{received.service} has no method {received.signature}",
-                progress=Progress.NOT_SENT,
-            )
-
-    def _not_exported(self, key: ServiceKey) -> RpcError:
-        served = ", ".join(map(str, self._exports)) or "nothing"
-        return RpcError(
-            Code.UNIMPLEMENTED,
-            f"{str(key)[:200]} is not served here; {served[:500]} is",
-            progress=Progress.NOT_SENT,
-        )
 
     # -- life
 
@@ -316,7 +213,7 @@ class Server:
             self._accept, self._host, self._port, ssl=self._tls, reuse_address=True
         )
         self.state = ServerState.SERVING
-        served = ", ".join(map(str, self._exports)) or "nothing yet"
+        served = ", ".join(map(str, self.services)) or "nothing yet"
         _log.info("serving %s on port %d", served, self.port)
 
     @property
@@ -428,28 +325,31 @@ class Server:
         session = Dubbo2Session(
             Role.PROVIDER, now=loop.time(), max_payload_bytes=self._max_payload_bytes
         )
-        return Link(session, _ProviderConnection(self), loop, self._budget)
+        return Link(session, Inbound(self), loop, self._budget)
 
-    def admit(self, connection: _ProviderConnection) -> bool:
-        """Take a connection in, unless there are too many."""
+    @property
+    def takes_calls(self) -> bool:
+        """See `Provider`."""
+        return self.state is ServerState.SERVING
+
+    def admit(self, connection: Inbound) -> bool:
+        """See `Provider`."""
         if len(self._connections) >= self._max_connections:
             _log.warning("refused a connection: there are %d already", len(self._connections))
             return False
         self._connections.add(connection)
         return True
 
-    def leave(self, connection: _ProviderConnection) -> None:
-        """Forget a connection that is lost."""
+    def leave(self, connection: Inbound) -> None:
+        """See `Provider`."""
         self._connections.discard(connection)
 
-    def receive_call(
-        self, connection: _ProviderConnection, call: int, payload: bytes, *, oneway: bool
-    ) -> None:
-        """Take a request; it is answered through `connection`, unless it is one-way."""
+    def receive_call(self, connection: Inbound, call: int, payload: bytes, *, oneway: bool) -> None:
+        """See `Provider`."""
         try:
             self._check_load(len(payload))
-            received = self._codec.decode_request(payload, self)
-            self._check_group(received)
+            received = self._codec.decode_request(payload, self._exports)
+            self._exports.check(received)
         except DecodeError as error:
             text = f"the request cannot be decoded: {error}"
             connection.refuse(call, Status(Code.INVALID_ARGUMENT, text, refused=True))
@@ -468,7 +368,7 @@ class Server:
 
     async def _serve(
         self,
-        connection: _ProviderConnection,
+        connection: Inbound,
         call: int,
         received: ReceivedCall,
         size: int,
@@ -533,11 +433,9 @@ class Server:
             return self._codec.encode_exception(received, error, {})
 
     async def _run_method(self, invocation: Invocation) -> Result:
-        if invocation.signature is _ECHO:
+        if invocation.signature is ECHO:
             return Result(invocation.arguments[0])
-        export = self._exports.get(invocation.service) or self._metadata
-        assert export is not None, "checked when the call was received"
-        function, is_async = export.by_signature[invocation.signature]
+        function, is_async = self._exports.method_of(invocation.service, invocation.signature)
         if is_async:
             return Result(await function(*invocation.arguments))
         if self._executor is None:
@@ -549,12 +447,6 @@ class Server:
         if received.timeout is None:
             return None
         return Deadline(asyncio.get_running_loop().time() + received.timeout)
-
-
-_NO_TYPES: Final = TypeRegistry()
-_OBJECT: Final = _NO_TYPES.parse("java.lang.Object")
-_METADATA: Final = (METADATA_SERVICE, METADATA_VERSION)
-_ECHO: Final = Signature("$echo", (_OBJECT,), _OBJECT)
 
 
 def _expire(task: asyncio.Task[Any], context: CallContext) -> None:
@@ -584,80 +476,3 @@ def _start(
         task = loop.create_task(coroutine)
     tasks.add(task)
     task.add_done_callback(ended)
-
-
-class _ProviderConnection:
-    """A connection of a consumer to a server."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._link: Link | None = None
-        self._oneway = False
-
-    @property
-    def peer(self) -> str:
-        """The consumer's address."""
-        return self._link.peer if self._link is not None else ""
-
-    @property
-    def writable(self) -> bool:
-        """Whether the consumer keeps up with reading; a lost one needs no answers."""
-        return self._link is None or self._link.writable or self._link.closing
-
-    async def wait_writable(self) -> None:
-        """See `Link.wait_writable`."""
-        if self._link is not None:
-            await self._link.wait_writable()
-
-    # -- Receiver
-
-    def link_made(self, link: Link) -> None:
-        """See `Receiver`."""
-        self._link = link
-        if not self._server.admit(self):
-            link.close("too many connections")
-        elif self._server.state is not ServerState.SERVING:
-            self.drain()
-
-    def receive_event(self, event: Event) -> None:
-        """See `Receiver`."""
-        if type(event) is CallStarted:
-            self._oneway = event.head.oneway
-        elif type(event) is MessageReceived:
-            self._server.receive_call(self, event.call, event.payload, oneway=self._oneway)
-
-    def link_lost(self, reason: str) -> None:
-        """See `Receiver`. Its calls go on: what they do may matter to more than their caller."""
-        if reason:
-            _log.warning("lost the connection of %s: %s", self.peer, reason)
-        self._server.leave(self)
-
-    # -- answers
-
-    def answer(self, call: int, payload: bytes) -> None:
-        """Send the message that answers a call."""
-        link = self._link
-        if link is None or link.closing:
-            return
-        try:
-            link.session.send_message(call, payload, end=True)
-        except EncodeError as error:
-            link.session.end_call(call, Status(Code.INTERNAL, f"the result is too large: {error}"))
-        link.flush_soon(len(payload))
-
-    def refuse(self, call: int, status: Status) -> None:
-        """Answer a call with a status."""
-        if self._link is not None and not self._link.closing:
-            self._link.session.end_call(call, status)
-            self._link.flush_soon()
-
-    def drain(self) -> None:
-        """Ask the consumer for no new calls."""
-        if self._link is not None and not self._link.closing:
-            self._link.session.drain(asyncio.get_running_loop().time())
-            self._link.flush_soon()
-
-    async def aclose(self) -> None:
-        """Write what is queued and close."""
-        if self._link is not None:
-            await self._link.aclose()
