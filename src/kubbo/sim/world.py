@@ -52,7 +52,7 @@ __all__ = [
 API, REPLICA, VIRTUAL, API_PORT = "10.0.0.1", "10.0.0.2", "10.96.0.1", 6443
 NAMESPACE = "shop"
 
-BOUND: Final = 130.0
+BOUND: Final = 145.0
 """Seconds that a view which calls itself healthy may lag behind: 80 without a sign of life, or
 of doubt after a broken watch; a list that is not answered then for 30; the lag of a replica."""
 
