@@ -134,6 +134,7 @@ async def test_the_search_stops_at_a_name_that_nobody_can_answer_for(
     assert isinstance(answer, Unanswered)
     assert "SERVFAIL" in answer.reason
     assert server.address in answer.reason
+    assert "there is no greeter.shop.shop.svc.cluster.local." in answer.reason
 
 
 async def test_no_such_name_says_what_was_tried(server: NameServer, resolv_conf: Path) -> None:

@@ -153,7 +153,11 @@ class Lookup:
         tried: list[str] = []
         ttl = float("inf")
         for name in self._names(servers):
-            found = await self._look(name, servers)
+            try:
+                found = await self._look(name, servers)
+            except _NoAnswerError as error:
+                before = f" (before that: {', '.join(tried)})" if tried else ""
+                raise _NoAnswerError(f"{error}{before}") from None
             if isinstance(found, Found):
                 return found
             tried.append(found.reason)
