@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import assert_type
+from typing import NotRequired, TypedDict, assert_type
 
 from kubbo import java  # noqa: TC001 - hints that are resolved when the registry is made
 from kubbo.errors import RemoteException
@@ -27,6 +27,18 @@ class Item:
     parent: Item | None = None
     at: java.Instant | None = None
     total: java.BigInteger | None = None
+
+
+@pojo("com.example.Note")
+class Note(TypedDict):
+    """A marked TypedDict is one as before."""
+
+    id: Long
+    text: NotRequired[str]
+
+
+note: Note = {"id": 1}
+assert_type(note["id"], int)
 
 
 item = Item(1, names=["a"], scores=[1.0], at=datetime(2024, 1, 1, tzinfo=UTC), total=2**70)

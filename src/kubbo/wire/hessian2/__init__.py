@@ -7,6 +7,8 @@
     literals    the rest that a first byte can mean
     types       Java types of hints: how values are checked, written and converted
     classes     dataclasses, enums and exceptions, prepared once
+    typeddicts  TypedDicts, as objects or as maps
+    models      pydantic models, validated
     platform    BigDecimal, UUID, java.time and their like
     registry    which classes may be built; the type of a hint or of a Java name
     exceptions  Java's throwables and Python's exceptions

@@ -19,7 +19,7 @@ from kubbo.java import (
     LongValue,
     Record,
 )
-from kubbo.wire.hessian2.kinds import has_dataclass_fields
+from kubbo.wire.hessian2.kinds import has_fields
 from kubbo.wire.hessian2.names import DATE, DOUBLE, LONG
 from kubbo.wire.hessian2.platform import FORMS, write_form
 from kubbo.wire.hessian2.scalars import encode_binary, encode_double, encode_text
@@ -136,7 +136,7 @@ def _write_java_map(writer: Writer, value: Any) -> None:
 
 def _unmarked(_writer: Writer, value: Any) -> None:
     cls: Any = value.__class__
-    if issubclass(cls, Enum) or has_dataclass_fields(cls) or issubclass(cls, BaseException):
+    if issubclass(cls, Enum) or has_fields(cls) or issubclass(cls, BaseException):
         raise EncodeError(
             f"the class {cls.__name__} has no Java name; mark it with "
             '@kubbo.pojo("com.example.Name")'
@@ -195,7 +195,7 @@ _ANY_ABSTRACT: tuple[tuple[type, AnyWriter], ...] = (
 
 def find_writer(cls: Any) -> AnyWriter:
     """How values of a class are written that `pojo` did not mark and `ANY` does not name."""
-    if not (issubclass(cls, (Enum, BaseException)) or has_dataclass_fields(cls)):
+    if not (issubclass(cls, (Enum, BaseException)) or has_fields(cls)):
         for base in cls.__mro__[:-1]:
             known = ANY.get(base)
             if known is not None:

@@ -34,7 +34,7 @@ from kubbo.java import (
 from kubbo.wire.hessian2.classes import BeanType
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.keys import KeyGuard
-from kubbo.wire.hessian2.kinds import BINARY, DICT, ITEMS, MAPPING, SETS, has_dataclass_fields
+from kubbo.wire.hessian2.kinds import BINARY, DICT, ITEMS, MAPPING, SETS, has_fields
 from kubbo.wire.hessian2.limits import DEFAULT_LIMITS, Limits
 from kubbo.wire.hessian2.mapform import CLASS, as_declared
 from kubbo.wire.hessian2.types import (
@@ -127,7 +127,7 @@ class _ToBeans:
         if isinstance(value, BINARY) or isinstance(kind, BytesType):
             # An array of descriptors would be Java's way, whose Bytes arrive as Integers.
             return _descriptor("byte[]", _Kind.PRIMITIVE, {"value": _octets(value)})
-        marked = java_class_of(value.__class__) is not None and has_dataclass_fields(value)
+        marked = java_class_of(value.__class__) is not None and has_fields(value)
         if not (marked or isinstance(value, (*ITEMS, *MAPPING, Record))):
             return self._primitive(value, kind)
         key = (id(value), id(kind))

@@ -57,11 +57,13 @@ from kubbo.java import (
 from kubbo.wire.hessian2.classes import BeanType, EnumType
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.kinds import BINARY, DICT, ITEMS, LIST, MAPPING, has_dataclass_fields
+from kubbo.wire.hessian2.models import is_model, java_names
 from kubbo.wire.hessian2.names import MAPS
 from kubbo.wire.hessian2.platform import FormType
 from kubbo.wire.hessian2.reader import Reader
 from kubbo.wire.hessian2.registry import TypeRegistry
 from kubbo.wire.hessian2.throwables import message_of
+from kubbo.wire.hessian2.typeddicts import TypedDictType
 from kubbo.wire.hessian2.types import (
     BooleanType,
     BoxedType,
@@ -302,27 +304,34 @@ class _Builder:
             return {self.build(name, kind.key, depth + 1): one for name, one in entries.items()}
         if isinstance(kind, EnumType) and isinstance(value, str):
             return kind.member(value)
-        if isinstance(kind, BeanType) and isinstance(value, DICT):
+        if isinstance(kind, (BeanType, TypedDictType)) and isinstance(value, DICT):
             return self._bean(value, kind, depth)
         if isinstance(kind, RecordType) and isinstance(value, DICT):
             return Record(kind.name, self._entries(value, None, depth))
         if isinstance(value, (*DICT, *LIST)) and isinstance(
-            kind, (ListType, SetType, TupleType, MapType, EnumType, BeanType)
+            kind, (ListType, SetType, TupleType, MapType, EnumType, BeanType, TypedDictType)
         ):
             raise ValueError("it has another shape")  # noqa: TRY004 - told with the others
         return self._plain(value, depth)
 
-    def _bean(self, fields: dict[str, Any], kind: BeanType, depth: int) -> Value:
+    def _bean(self, fields: dict[str, Any], kind: BeanType | TypedDictType, depth: int) -> Value:
+        as_map = isinstance(kind, TypedDictType) and not kind.marked
         made: dict[str, Value] = {}
         for name, item in fields.items():
             field = kind.by_name.get(name)
-            if field is None:
+            declared = None if field is None else field.type
+            if field is None and not as_map:
                 known = ", ".join(sorted(kind.by_name)) or "none"
                 raise EncodeError(f"{kind.name} has no field {name!r}; it has {known}")
             try:
-                made[name] = self.build(item, field.type, depth + 1)
+                made[name] = self.build(item, declared, depth + 1)
             except EncodeError as error:
                 raise within(name, error) from None
+        if isinstance(kind, TypedDictType):
+            by_name = kind.by_name
+            return {
+                by_name[name].attribute if name in by_name else name: made[name] for name in made
+            }
         return kind.convert(Record(kind.name, made), Reader(b"", self._registry))
 
     def _classed(self, value: dict[str, Any], kind: JavaType | None, depth: int) -> Value:
@@ -339,7 +348,7 @@ class _Builder:
         if isinstance(declared, (BeanType, EnumType)):
             constant = rest.get("name") if isinstance(declared, EnumType) else None
             return self.build(rest if constant is None else constant, declared, depth)
-        if isinstance(kind, BeanType) and kind.name == name:
+        if isinstance(kind, (BeanType, TypedDictType)) and kind.name == name:
             return self.build(rest, kind, depth)
         return Record(name, self._entries(rest, None, depth))
 
@@ -482,6 +491,10 @@ class _Showing:
                 if not name.startswith("_")
             }
             return self._object(java_class.name, fields | own, path, depth)
+        if java_class is not None and is_model(value.__class__):
+            named = java_names(value.__class__, java_class)
+            found = {name: getattr(value, one, None) for one, name in named.items()}
+            return self._object(java_class.name, found, path, depth)
         if java_class is not None and has_dataclass_fields(value):
             found = {
                 java_class.field_name(one.name): getattr(value, one.name, None)

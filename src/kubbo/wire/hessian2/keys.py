@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubbo.java import Key, LongValue
 from kubbo.wire.hessian2.faults import Fault
-from kubbo.wire.hessian2.kinds import COMPOUND, has_dataclass_fields
+from kubbo.wire.hessian2.kinds import COMPOUND, has_fields
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -46,7 +46,7 @@ class KeyGuard:
         """
         if key.__class__ is str or isinstance(key, Key):
             return key
-        compound = isinstance(key, COMPOUND) or has_dataclass_fields(key)
+        compound = isinstance(key, COMPOUND) or has_fields(key)
         if compound and id(key) not in self._measured:
             try:
                 self._measure(key)
@@ -86,3 +86,5 @@ class KeyGuard:
                 waiting.extend(part)
             elif is_dataclass(part) and not isinstance(part, type):
                 waiting.extend(getattr(part, one.name, None) for one in fields(part) if one.compare)
+            elif has_fields(part):
+                waiting.extend(part.__dict__.values())

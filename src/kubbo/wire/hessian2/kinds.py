@@ -23,6 +23,11 @@ NO_LIST: tuple[type[Any], ...] = (str, bytes, Mapping)
 BINARY: tuple[type[Any], ...] = (bytes, bytearray, memoryview)
 
 
+def has_fields(value: Any) -> bool:
+    """Whether a class or an object is a dataclass or a pydantic model."""
+    return is_dataclass(value) or hasattr(value, "__pydantic_fields__")
+
+
 def has_dataclass_fields(value: Any) -> bool:
     """Whether a class or an object is a dataclass; says nothing else of it."""
     return is_dataclass(value)

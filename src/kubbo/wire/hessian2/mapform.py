@@ -40,10 +40,12 @@ from kubbo.wire.hessian2.classes import BeanType, EnumType, new_object
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.jsonform import from_json
 from kubbo.wire.hessian2.keys import KeyGuard
-from kubbo.wire.hessian2.kinds import DICT, ITEMS, LIST, MAPPING, SETS, has_dataclass_fields
+from kubbo.wire.hessian2.kinds import DICT, ITEMS, LIST, MAPPING, SETS, has_fields
 from kubbo.wire.hessian2.limits import DEFAULT_LIMITS, Limits
+from kubbo.wire.hessian2.models import ModelType
 from kubbo.wire.hessian2.platform import FormType
 from kubbo.wire.hessian2.reader import Reader
+from kubbo.wire.hessian2.typeddicts import TypedDictType
 from kubbo.wire.hessian2.types import (
     BooleanType,
     BoxedType,
@@ -104,7 +106,7 @@ class _ToMaps:
             return value
         if isinstance(value, Enum):
             return self._constant(value)
-        if not (isinstance(value, (*ITEMS, *MAPPING, Record, Key)) or has_dataclass_fields(value)):
+        if not (isinstance(value, (*ITEMS, *MAPPING, Record, Key)) or has_fields(value)):
             return as_declared(_text(value), kind)
         java_class = java_class_of(value.__class__)
         if java_class is None and not isinstance(value, (*ITEMS, *MAPPING, Record, Key)):
@@ -135,6 +137,8 @@ class _ToMaps:
                 shown[name] = self._within(name, one, None, depth)
             return shown
         if isinstance(value, MAPPING):
+            if isinstance(kind, TypedDictType):
+                return self._typed(value, kind, depth, key)
             return self._map(value, kind, depth, key)
         if isinstance(value, ITEMS):
             return self._items(value, kind, depth, key)
@@ -148,6 +152,17 @@ class _ToMaps:
         for field in bean.fields:
             found = getattr(value, field.attribute, None)
             made[field.name] = self._within(field.name, found, field.type, depth)
+        return made
+
+    def _typed(self, value: Any, kind: TypedDictType, depth: int, key: tuple[int, int]) -> Value:
+        made: dict[Any, Value] = {CLASS: kind.name} if kind.marked else {}
+        self._made[key] = made
+        for name, one in value.items():
+            field = kind.by_attribute.get(name) if isinstance(name, str) else None
+            if field is None:
+                made[name] = self._within(f"[{render(name, limit=40)}]", one, None, depth)
+            else:
+                made[field.name] = self._within(field.name, one, field.type, depth)
         return made
 
     def _within(self, step: str, value: Any, kind: JavaType | None, depth: int) -> Value:
@@ -353,6 +368,19 @@ class _FromMaps:
     def _from_map(
         self, value: Any, kind: JavaType | None, depth: int, key: tuple[int, int]
     ) -> Value:
+        if isinstance(kind, ModelType):
+            self._made[key] = _BUILDING
+            sent = [one for one in kind.fields if one.name in value]
+            model = kind.make(
+                {
+                    one.attribute: self._step(one.attribute, value[one.name], one.type, depth)
+                    for one in sent
+                }
+            )
+            self._made[key] = model
+            return model
+        if isinstance(kind, TypedDictType):
+            return self._typed_dict(value, kind, depth, key)
         if isinstance(kind, BeanType):
             made: Any = new_object(kind.cls)
             self._made[key] = made
@@ -388,6 +416,22 @@ class _FromMaps:
             step = f"[{render(inner, limit=40)}]"
             entries[admitted] = self._step(step, one, of_value, depth)
         return entries
+
+    def _typed_dict(
+        self, value: Any, kind: TypedDictType, depth: int, key: tuple[int, int]
+    ) -> Value:
+        if kind.marked:
+            source = {name: one for name, one in value.items() if name != CLASS}
+        else:
+            source = dict(value)
+        self._made[key] = _BUILDING
+        for field in kind.fields:
+            if field.name in source:
+                source[field.name] = self._step(
+                    field.attribute, source[field.name], field.type, depth
+                )
+        made = self._made[key] = kind.convert(source, self._reader)
+        return made
 
     def _from_items(
         self, value: Any, kind: JavaType | None, depth: int, key: tuple[int, int]

@@ -29,8 +29,10 @@ from kubbo.wire.hessian2.classes import (
     ThrowableType,
     WireClass,
     default_of,
+    wire_order,
 )
 from kubbo.wire.hessian2.kinds import has_dataclass_fields
+from kubbo.wire.hessian2.models import ModelType, is_model, java_names, model_hints
 from kubbo.wire.hessian2.names import (
     BOXED,
     BY_CLASS,
@@ -46,6 +48,7 @@ from kubbo.wire.hessian2.names import (
 )
 from kubbo.wire.hessian2.platform import FORMS, FormClass
 from kubbo.wire.hessian2.throwables import THROWABLE_FIELDS
+from kubbo.wire.hessian2.typeddicts import TypedDictType, is_typed_dict
 from kubbo.wire.hessian2.types import (
     OBJECT,
     BytesType,
@@ -72,10 +75,16 @@ _LIST_ORIGINS = {
 }
 _MAP_ORIGINS = {dict, collections.abc.Mapping, collections.abc.MutableMapping}
 
+# What says of a TypedDict's key whether it must be there, and not what it is.
+_WRAPPERS = {typing.Required, typing.NotRequired}
+
 # Layouts prepared for one class. A peer that invents orders of fields gets each prepared
 # for its message only once this many are kept.
 _KEPT_LAYOUTS = 16
 _KEPT_NAMES = 1_024
+
+
+_Registered = BeanType | EnumType | ThrowableType | TypedDictType
 
 
 class TypeRegistry:
@@ -91,8 +100,8 @@ class TypeRegistry:
 
     def __init__(self, classes: Iterable[type] = ()) -> None:
         self._by_hint: dict[Any, JavaType] = {}
-        self._by_class: dict[Any, BeanType | EnumType | ThrowableType] = {}
-        self._by_name: dict[str, BeanType | EnumType | ThrowableType] = {}
+        self._by_class: dict[Any, _Registered] = {}
+        self._by_name: dict[str, _Registered] = {}
         self._layouts: dict[tuple[str, tuple[str, ...]], WireClass] = {}
         self._kept: dict[str, int] = {}
         self._named: dict[str, JavaType] = {}
@@ -203,7 +212,11 @@ class TypeRegistry:
                 made = self.type_of(kinds.pop())
                 return BOXED.get(made.name, made) if None in args else made
             return OBJECT
-        if isinstance(origin, type) and java_class_of(origin) is not None:
+        if origin in _WRAPPERS:
+            return self._type_of(args[0], variables)
+        if isinstance(origin, type) and (
+            java_class_of(origin) is not None or is_typed_dict(origin)
+        ):
             return self._parameterised(origin, args, variables)
         raise UsageError(f"the hint {hint!r} has no Java type")
 
@@ -224,6 +237,8 @@ class TypeRegistry:
             java_class = java_class_of(hint)
             if java_class is not None:
                 return self._register(hint, java_class)
+            if is_typed_dict(hint):
+                return self._typed_dict(hint, None, hint, {})
             if issubclass(hint, BaseException):
                 return OBJECT
             raise UsageError(
@@ -268,12 +283,13 @@ class TypeRegistry:
             for one, arg in zip(parameters, args, strict=True)
         }
         java_class = java_class_of(origin)
-        assert java_class is not None
+        if java_class is None:
+            return self._typed_dict(origin, None, key, resolved)
         return self._prepare(origin, java_class, key, resolved)
 
     def _prepare(
         self, cls: Any, java_class: JavaClass, key: Any, variables: Mapping[Any, Any]
-    ) -> BeanType | EnumType | ThrowableType:
+    ) -> _Registered:
         if issubclass(cls, Enum):
             enum = self._by_class[key] = EnumType(cls, java_class)
             return enum
@@ -281,11 +297,58 @@ class TypeRegistry:
             throwable = self._by_class[key] = ThrowableType(cls, java_class)
             throwable.prepare(self._levels(cls, variables), STRING, OBJECT)
             return throwable
+        if is_typed_dict(cls):
+            return self._typed_dict(cls, java_class, key, variables)
+        if is_model(cls):
+            model = self._by_class[key] = ModelType(cls, java_class)
+            model.prepare(self._model_levels(cls, java_class))
+            return model
         if not has_dataclass_fields(cls):
-            raise UsageError(f"{cls.__name__} must be a dataclass, an enum or an exception")
+            raise UsageError(
+                f"{cls.__name__} must be a dataclass, an enum, an exception, a TypedDict or a "
+                "pydantic model"
+            )
         bean = self._by_class[key] = BeanType(cls, java_class, generic=bool(variables))
         bean.prepare(self._levels(cls, variables))
         return bean
+
+    def _typed_dict(
+        self, cls: Any, java_class: JavaClass | None, key: Any, variables: Mapping[Any, Any]
+    ) -> TypedDictType:
+        made = self._by_class[key] = TypedDictType(cls, java_class)
+        if java_class is None and not variables:
+            self._by_hint[cls] = made
+        required = set(cls.__required_keys__)
+        fields: list[Field] = []
+        for name, hint in _hints(cls).items():
+            origin = get_origin(hint)
+            if origin is typing.Required:
+                required.add(name)
+            elif origin is typing.NotRequired:  # which text of a hint did not tell the class
+                required.discard(name)
+            java_name = name if java_class is None else java_class.field_name(name)
+            kind = self._type_of(hint, variables)
+            fields.append(
+                Field(name, java_name, BOXED.get(kind.name, kind) if java_class is None else kind)
+            )
+        if java_class is not None:
+            fields = list(wire_order([fields]))
+        made.prepare(tuple(fields), frozenset(required))
+        return made
+
+    def _model_levels(self, cls: Any, java_class: JavaClass) -> list[list[Field]]:
+        """The fields of a pydantic model and of each ancestor that declares some."""
+        hints = model_hints(cls)
+        names = java_names(cls, java_class)
+        levels: list[list[Field]] = []
+        left = dict(hints)
+        for base in cls.__mro__:
+            own = [name for name in _annotations(base) if name in left]
+            levels.append(
+                [Field(name, names[name], self._type_of(left.pop(name), {})) for name in own]
+            )
+        levels.append([Field(name, names[name], self._type_of(left[name], {})) for name in left])
+        return levels
 
     def _levels(self, cls: Any, variables: Mapping[Any, Any]) -> list[list[Field]]:
         """The fields of a class and of each ancestor that declares some."""
