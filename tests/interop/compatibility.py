@@ -105,9 +105,12 @@ SCRIPT = Note(
     ("test_python_calls_java.py::test_a_typed_value_comes_back[locale/zh-Hans-CN]",),
 )
 UNLISTED = Note(
-    "Java's class check (strict since 3.2.0 of the check, and when writing too since 3.3) refuses"
-    " an exception that no method declares: the caller gets status 50 with Java's reason.",
-    ("test_python_calls_java.py::test_an_unlisted_exception_is_told",),
+    "Dubbo 3.3 checks classes when it writes, too: an exception that no method declares is refused,"
+    " and the caller gets status 50 with Java's reason. 3.2 writes it.",
+    (
+        "test_python_calls_java.py::test_an_unlisted_exception_is_told",
+        "test_java_32_provider.py::test_an_unlisted_exception_arrives",
+    ),
 )
 COLLSER_SENT = Note(
     "Dubbo 3.2 does not send `List.of`, `Set.of` and `Map.of`: what they turn into"
@@ -155,7 +158,7 @@ GO_NULLS = Note(
 GO_NULL_ARGUMENT = Note(
     "dubbo-go writes the type of a null argument as `V`, which is no parameter's: Java refuses it"
     " like Kubbo.",
-    ("test_go.py::test_go_cannot_send_null",),
+    ("test_go.py::test_go_cannot_send_null", "test_go.py::test_java_takes_no_null_of_go_either"),
 )
 GO_NULL_FIELDS = Note(
     "A Go program cannot say null for a string or an enum inside an object.",
@@ -189,7 +192,10 @@ GO_DECIMAL = Note(
 )
 GO_INTEGER = Note(
     "Go writes a word of a BigInteger from 2^31 on as a long. Java reads it; Kubbo refuses it.",
-    ("test_go.py::test_an_integer_of_go_may_have_long_words",),
+    (
+        "test_go.py::test_an_integer_of_go_may_have_long_words",
+        "test_go.py::test_java_reads_an_integer_of_go",
+    ),
 )
 GO_UNKNOWN = Note(
     "A class that no Go type is registered for, of the application or of Java, is a map in Go.",
@@ -254,7 +260,7 @@ def values(name: str, *cases: str, **more: tuple[Note, ...] | tuple[str, ...]) -
         name: of the row.
         cases: how the ids of Java's cases begin.
         more: `go`, how those of Go's cases begin in both directions, `to_go` and `from_go` in
-            one; and notes by `java33_python` and the like.
+            one, or tests of their own; and notes by `java33_python` and the like.
     """
     tests = {
         "java33>python": (
@@ -280,7 +286,11 @@ def values(name: str, *cases: str, **more: tuple[Note, ...] | tuple[str, ...]) -
         if not beginnings[column] and not notes:
             continue
         named = tuple(
-            f"{FILES[column]}{test}[{case}" for case in beginnings[column] for test in tests[column]
+            f"{FILES[column]}{each}"
+            for case in beginnings[column]
+            for each in (
+                [case] if case.startswith("test_") else [f"{test}[{case}" for test in tests[column]]
+            )
         )
         cells[column] = Cell(named, notes)  # type: ignore[arg-type]  # notes, by name
     assert not more, more
@@ -377,7 +387,7 @@ VALUES = [
         go_python=(GO_UNKNOWN, GO_NULL_FIELDS),
         python_go=(GO_NULLS,),
     ),
-    values("graphs with cycles", "graph/"),
+    values("graphs with cycles", "graph/", from_go=("test_go_keeps_cycles",)),
     values(
         "exceptions as values", "exception/", java32_python=(REFILLED,), python_java32=(REFILLED,)
     ),
@@ -394,6 +404,7 @@ VALUES = [
         "java.time",
         "time/",
         to_go=("time/",),
+        from_go=("test_go_reads_what_python_produces[time/",),
         java33_python=(NANOSECONDS,),
         java32_python=(NANOSECONDS,),
         python_java33=(BEYOND,),
@@ -403,10 +414,16 @@ VALUES = [
     values("java.sql", "sql/", go_python=(GO_SQL,)),
     values("BigDecimal", "decimal/", go=("decimal/",), python_go=(GO_DECIMAL,)),
     values("BigInteger", "biginteger/", go=("integer/",), python_go=(GO_INTEGER,)),
-    values("UUID", "uuid", to_go=("uuid/",)),
+    values(
+        "UUID",
+        "uuid",
+        to_go=("uuid/",),
+        from_go=("test_go_reads_what_python_produces[uuid",),
+    ),
     values(
         "Locale",
         "locale/",
+        from_go=("test_go_reads_what_python_produces[locale/",),
         python_java33=(SCRIPT,),
         python_java32=(SCRIPT,),
     ),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
+import subprocess
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import pytest
-from tests.interop.go_peer import GoCaller, GoError, GoProvider
+from tests.interop.go_peer import BUILD, GoCaller, GoError, GoProvider
 from tests.interop.services import (
     Animal,
     BizException,
@@ -37,6 +39,9 @@ from kubbo.wire.dubbo2 import Dubbo2Session, Role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.interop.peer import JavaProvider
 
 GREET = "com.example.GreetService:1.0.0"
 ECHO = "com.example.interop.EchoService"
@@ -521,6 +526,24 @@ async def test_go_cannot_send_null(method: str, python: Provider, go_caller: GoC
         await go_caller.call(python.address, ECHO, method, None)
 
 
+async def test_java_takes_no_null_of_go_either(
+    java_provider: JavaProvider, go_caller: GoCaller
+) -> None:
+    """What Go writes for a null argument is refused by Dubbo Java too."""
+    with pytest.raises(GoError, match="Fail to decode request"):
+        await go_caller.call(java_provider.address, GREET, "sayHello", None)
+    assert "Hello Ann" in await go_caller.call(java_provider.address, GREET, "sayHello", "Ann")
+
+
+async def test_java_reads_an_integer_of_go(
+    java_provider: JavaProvider, go_caller: GoCaller
+) -> None:
+    """A BigInteger with a word above 2^31 comes back from Dubbo Java."""
+    number = {"integer": str(2**31)}
+    got = await go_caller.call(java_provider.address, ECHO, "echoBigInteger", number)
+    assert got == number
+
+
 async def test_go_greets_python(python: Provider, go_caller: GoCaller) -> None:
     """A typed call with an object reaches an `async def`, and one a plain function."""
     user = obj("User", Id=n(2**40), Name="Ann")
@@ -679,3 +702,17 @@ def test_what_does_not_fit_is_never_sent_to_go(echo: Any) -> None:
     """A value that its declared type cannot hold fails here, as for every peer."""
     with pytest.raises(EncodeError, match=r"argument 1.*kubbo\.java\.Long"):
         echo.echo_int(2**31)
+
+
+# --- the peer --------------------------------------------------------------------------------
+
+
+def test_a_missing_go_is_told(tmp_path: Path) -> None:
+    """Without Go the build fails with one sentence that says what to install."""
+    for tool in ("bash", "dirname", "uname", "sha256sum", "cut"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    environment = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    built = subprocess.run([BUILD], env=environment, capture_output=True, text=True, check=False)
+    assert (built.returncode, built.stdout) == (1, "")
+    assert built.stderr.startswith("go peer: building it needs Go 1.25 or newer")
+    assert built.stderr.count("\n") == 1
