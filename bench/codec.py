@@ -1,27 +1,33 @@
-"""Encoding and decoding in one process: microseconds a message, both codecs and their peers.
+"""Encoding and decoding: microseconds of CPU time a message, both codecs and their peers.
 
 Three messages: one small object, a list of 1,000 of them, and a nested graph of objects in which
 one is shared. `pure` and `native` are Kubbo's codecs, dataclasses both ways, with default limits.
 The peers get what they take: msgpack and orjson the same data as dicts, pickle the dataclasses,
 protobuf a message (`protobuf`: message and bytes only; `protobuf+python`: made of and read into
-dataclasses too). python-hessian reads the same bytes; it writes Hessian 1, so it is not asked to.
-The peers take turns within each round, results are dropped, and the medians are compared.
+dataclasses too). Other Hessian2 codecs read and write the same bytes in processes of their own
+(codec_peers.py), and what they cannot do is listed with the reason. All take turns within each
+round, results are dropped, and the best rounds are compared. CPU time is that of the process,
+garbage collection and compilers included: a busy machine changes it little.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
+import os
 import pickle
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import codec_peers
+from bench.codec_peers import DIRECTIONS, LeftOut, Peer
 from kubbo.java import Double, Long, pojo
 from kubbo.wire import codec_name, native
 from kubbo.wire.hessian2 import Reader, TypeRegistry, Writer
@@ -37,13 +43,12 @@ PEERS = (
     "pickle",
     "protobuf",
     "protobuf+python",
-    "python-hessian",
+    *codec_peers.NAMES,
 )
-DIRECTIONS = ("encode", "decode")
 Task = Callable[[], object]
 
 
-@pojo("com.example.User")
+@pojo("com.example.bench.User")
 @dataclass
 class User:
     id: Long
@@ -53,7 +58,7 @@ class User:
     active: bool
 
 
-@pojo("com.example.Address")
+@pojo("com.example.bench.Address")
 @dataclass
 class Address:
     street: str
@@ -61,7 +66,7 @@ class Address:
     zip: int
 
 
-@pojo("com.example.Item")
+@pojo("com.example.bench.Item")
 @dataclass
 class Item:
     sku: str
@@ -69,7 +74,7 @@ class Item:
     price: Double
 
 
-@pojo("com.example.Order")
+@pojo("com.example.bench.Order")
 @dataclass
 class Order:
     id: Long
@@ -239,22 +244,6 @@ def protobuf_tasks(value: Any) -> dict[str, tuple[Task, Task]]:
     }
 
 
-def python_hessian(value: Any, hint: Any) -> Task:
-    from pyhessian.parser import Parser
-
-    writer = PureWriter(REGISTRY)
-    writer.write(value, REGISTRY.type_of(hint))
-    reply = b"H\x02\x00R" + writer.getvalue()
-
-    def decode() -> object:
-        return Parser().parse_string(reply)
-
-    found: Any = decode()
-    first, same = (found.value[0], value[0]) if isinstance(value, list) else (found.value, value)
-    assert first.id == same.id
-    return decode
-
-
 def tasks(value: Any, hint: Any) -> dict[tuple[str, str], Task]:
     import msgpack
     import orjson
@@ -268,69 +257,129 @@ def tasks(value: Any, hint: Any) -> dict[tuple[str, str], Task]:
     }
     if native is not None:
         pairs["native"] = kubbo_tasks(Reader, Writer, value, hint)
-    found = {
+    return {
         (peer, direction): task
         for peer, pair in pairs.items()
         for direction, task in zip(DIRECTIONS, pair, strict=True)
     }
-    found["python-hessian", "decode"] = python_hessian(value, hint)
-    return found
 
 
 # ------------------------------------------------------------------ measuring
 
 
 def seconds_a_call(task: Task, calls: int) -> float:
-    clock = time.perf_counter
+    clock = time.process_time
     begun = clock()
     for _ in range(calls):
         task()
     return (clock() - begun) / calls
 
 
-def measure(rounds: int, seconds: float) -> dict[str, dict[str, dict[str, float]]]:
-    """Microseconds by message, peer and direction."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for message, (value, hint) in MESSAGES.items():
-        todo = tasks(value, hint)
-        calls = {}
-        for key, task in todo.items():
-            task()
-            calls[key] = max(1, int(seconds / max(seconds_a_call(task, 3), 1e-7)))
-        runs: dict[tuple[str, str], list[float]] = {key: [] for key in todo}
-        for number in range(rounds):
-            print(f"{message}: round {number + 1} of {rounds}", file=sys.stderr)
-            for key, task in todo.items():
-                gc.collect()
-                runs[key].append(seconds_a_call(task, calls[key]))
-        found[message] = {peer: {} for peer in PEERS}
-        for (peer, direction), each in runs.items():
-            found[message][peer][direction] = statistics.median(each) * 1e6
+Found = dict[str, dict[str, dict[str, float]]]
+"""By message, peer and direction."""
+Reasons = dict[str, dict[str, dict[str, str]]]
+
+
+def load(peer: Peer, message: str) -> dict[str, str]:
+    """The directions that a peer cannot do, each with the reason."""
+    value, hint = MESSAGES[message]
+    java_type = REGISTRY.type_of(hint)
+    writer = PureWriter(REGISTRY)
+    writer.write(value, java_type)
+    class_name = (
+        "java.util.List" if isinstance(value, list) else f"com.example.bench.{hint.__name__}"
+    )
+
+    def same(data: bytes) -> bool:
+        reader = PureReader(data, REGISTRY)
+        return bool(reader.read(java_type) == value) and reader.at_end
+
+    return peer.load(message, writer.getvalue(), class_name, same)
+
+
+def own_samples(message: str, seconds: float) -> dict[tuple[str, str], Task]:
+    """For each peer of this process and direction: seconds a call, measured when called."""
+    found = {}
+    for key, task in tasks(*MESSAGES[message]).items():
+        task()
+        calls = max(1, int(seconds / max(seconds_a_call(task, 3), 1e-7)))
+        found[key] = functools.partial(seconds_a_call, task, calls)
     return found
 
 
+def measure(rounds: int, seconds: float) -> tuple[Found, Reasons, dict[str, str]]:
+    """Microseconds; what was left out and why; and the versions of the peers."""
+    found: Found = {message: {peer: {} for peer in PEERS} for message in MESSAGES}
+    left_out: Reasons = {message: {} for message in MESSAGES}
+    titles: dict[str, str] = {}
+    with ExitStack() as stack:
+        peers: list[Peer] = []
+        for name in codec_peers.NAMES:
+            try:
+                peer = Peer(name)
+            except LeftOut as error:
+                for message in MESSAGES:
+                    left_out[message][name] = dict.fromkeys(DIRECTIONS, str(error))
+                continue
+            stack.callback(peer.close)
+            peers.append(peer)
+            titles[name] = peer.title
+        for message in MESSAGES:
+            samples = own_samples(message, seconds)
+            for peer in peers:
+                reasons = load(peer, message)
+                if reasons:
+                    left_out[message][peer.name] = reasons
+                for direction in DIRECTIONS:
+                    if direction not in reasons:
+                        print(f"{message}: warming up {peer.name}", file=sys.stderr)
+                        peer.warm_up(direction, message, quick=rounds == 1)
+                        samples[peer.name, direction] = functools.partial(
+                            peer.seconds_a_call, direction, message, seconds
+                        )
+            runs: dict[tuple[str, str], list[float]] = {key: [] for key in samples}
+            for number in range(rounds):
+                print(f"{message}: round {number + 1} of {rounds}", file=sys.stderr)
+                for key, sample in samples.items():
+                    gc.collect()
+                    runs[key].append(sample())
+            for (name, direction), each in runs.items():
+                found[message][name][direction] = min(each) * 1e6
+    return found, left_out, titles
+
+
 def run(*, quick: bool = False) -> None:
-    found = measure(*((1, 0.01) if quick else (7, 0.2)))
+    load_before = os.getloadavg()[0]
+    found, left_out, titles = measure(*((1, 0.01) if quick else (7, 0.08)))
     if native is None:
         print("the compiled codec is not here (make native, or KUBBO_PURE is set)")
     for direction in DIRECTIONS:
-        print(f"\n{direction}, us a message (and times native's)")
-        print(f"  {'':16}" + "".join(f"{message:>24}" for message in MESSAGES))
+        base_name = "pure" if native is None else "native"
+        print(f"\n{direction}, us a message (and times {base_name}'s)")
+        print(f"  {'':17}" + "".join(f"{message:>24}" for message in MESSAGES))
         for peer in PEERS:
-            line = f"  {peer:16}"
+            line = f"  {peer:17}"
             for message in MESSAGES:
                 spent = found[message][peer].get(direction)
-                base = found[message]["native"].get(direction)
-                shown = "-" if spent is None else f"{spent:,.2f}"
-                shown += f" ({spent / base:.2f})" if spent and base else ""
+                base = found[message][base_name][direction]
+                shown = "-" if spent is None else f"{spent:,.2f} ({spent / base:.2f})"
                 line += f"{shown:>24}"
             print(line)
+    if any(left_out.values()):
+        print("\nleft out")
+        for message, by_peer in left_out.items():
+            for peer, reasons in by_peer.items():
+                for direction, reason in reasons.items():
+                    print(f"  {peer}, {message}, {direction}: {reason}")
     if not quick:
         about = {
             "codec": codec_name(),
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "load_average": [round(load_before, 2), round(os.getloadavg()[0], 2)],
+            "peers": titles,
         }
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps({**about, "us": found}, indent=1) + "\n")
+        written = {**about, "us": found, "left_out": left_out}
+        RESULTS.write_text(json.dumps(written, indent=1) + "\n")
         print(f"\nwritten to bench/results/{RESULTS.name}")
