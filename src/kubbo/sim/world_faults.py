@@ -15,7 +15,7 @@ A fault counts once for each request, watch, connection, path or server it happe
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from kubbo.sim.apiserver import Answer, Cut, Drop, ErrorEvent, Fault, Hang
 from kubbo.sim.world import API, API_PORT, BOUND, REPLICA, VIRTUAL, World
@@ -82,8 +82,10 @@ class Storm:
         self._rng = world.random(f"storm {number}")
         self._loud = loud
         self._share = self._rng.choice((0.3, 0.9, 0.97))  # of requests that fail
-        self._calming = False
-        self._lost_bookmarks = (0, 0)
+        # Another history excuses mixtures for a while, so not every storm has one.
+        self._history: Literal["restore", "wipe"] | None = None
+        if not loud and number % 4 == 1:
+            self._history = "restore" if number % 8 == 1 else "wipe"
         self._happenings: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
             (3.0, self._refuse),
             (3.0, self._reset),
@@ -104,7 +106,6 @@ class Storm:
                     (1.0, self._buffer),
                     (1.0, self._lose_bookmarks),
                     (1.0, self._lag),
-                    (0.2, self._change_history),
                 )
             ),
         )
@@ -113,12 +114,16 @@ class Storm:
         """Do harm for so long, then take everything back."""
         world, rng, loop = self._world, self._rng, self._world.loop
         until = loop.time() + seconds
+        history_at = loop.time() + rng.uniform(0.0, seconds / 2)
         weights = [weight for weight, _ in self._happenings]
         world.server.faults.source = world.replica.faults.source = self._choose
         while loop.time() < until:
             await asyncio.sleep(rng.uniform(0.1, 6.0))
             (happening,) = rng.choices(self._happenings, weights)
             await happening[1]()
+            if self._history is not None and loop.time() >= history_at:
+                await self._change_history(self._history)
+                self._history = None
         await self.calm()
 
     async def calm(self) -> None:
@@ -255,11 +260,12 @@ class Storm:
         world.set_lag(0.0)
         world.network.balance(VIRTUAL, [API])
 
-    async def _change_history(self) -> None:
-        wipe = self._rng.random() < 0.3
-        self._world.fired["wipe" if wipe else "restore"] += 1
+    async def _change_history(self, how: Literal["restore", "wipe"]) -> None:
+        self._world.fired[how] += 1
         await self._world.change_history(
-            self._rng.uniform(0.1, 10.0), wipe=wipe, back=self._rng.uniform(1.0, 60.0)
+            self._rng.uniform(0.1, 10.0),
+            wipe=how == "wipe",
+            back=self._rng.uniform(1.0, 60.0),
         )
 
 
@@ -287,7 +293,7 @@ class Rounds:
     async def _round(self) -> None:
         world, number = self.world, self.done
         rng = world.random(f"round {number}")
-        loud = rng.random() < 0.5
+        loud = number % 2 == 0
         storm = Storm(world, number=number, loud=loud)
         raging = asyncio.create_task(storm.rage(rng.uniform(30.0, 900.0)))
         try:

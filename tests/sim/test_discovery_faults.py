@@ -1,0 +1,189 @@
+"""Discovery under every fault: the product's own client, reflector and resolver in a simulation.
+
+`KUBBO_SIM_FAULTS` says how many faults are simulated (100,000 by default), `KUBBO_SIM_SEED` from
+which seed on. A seed that fails is run alone by
+`pytest tests/sim/test_discovery_faults.py -k "faults-SEED"`, and becomes a named test here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kubbo.naming.kubernetes.client import ClusterClient
+from kubbo.naming.kubernetes.reflector import Changed
+from kubbo.naming.resolution import Members
+from kubbo.sim import world as world_module
+from kubbo.sim.loop import SimLoop, run
+from kubbo.sim.net_http import SimConnector
+from kubbo.sim.world import BUDGET, World
+from kubbo.sim.world_faults import KINDS, Rounds
+from kubbo.sim.world_truth import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+FAULTS = int(os.environ.get("KUBBO_SIM_FAULTS", "100000"))
+FIRST_SEED = int(os.environ.get("KUBBO_SIM_SEED", "1"))
+A_WORLD = 10_000  # faults: about 12 s
+SEEDS = range(FIRST_SEED, FIRST_SEED + max(1, FAULTS // A_WORLD))
+
+
+def simulate(
+    seed: int | str,
+    faults: int,
+    *,
+    consumers: int = 32,
+    prepare: Callable[[World], None] = lambda _: None,
+) -> Rounds:
+    """Rounds of storm and calm until so many faults have fired; raises what broke."""
+    loop = SimLoop()
+
+    async def main() -> Rounds:
+        world = World(loop, seed, consumers=consumers)
+        prepare(world)
+        async with world:
+            rounds = Rounds(world)
+            await rounds.run(faults)
+            return rounds
+
+    return run(main(), loop=loop)
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"faults-{seed}")
+def test_views_are_right_under_every_fault(seed: int):
+    """10,000 faults of all 32 kinds under churn, for each of 10 seeds: no view is a mixture of
+    two states or older than it says, each is right again in time after a storm, no consumer
+    exceeds its budget of requests, and no task, timer or socket is left."""
+    rounds = simulate(seed, A_WORLD)
+    world = rounds.world
+    never = [kind for kind in KINDS if not world.fired[kind]]
+    assert not never, f"kinds of faults that never fired: {never}"
+    assert world.truth.judged > world.fired.total()
+    assert world.truth.excused < world.truth.judged * 0.02
+    counters = [consumer.resolver.reflector.counters for consumer in world.consumers]
+    for name in ("expired", "too_large", "silences", "doubts", "unauthorized", "forbidden"):
+        assert sum(getattr(each, name) for each in counters), f"no reflector ever met {name}"
+    print(  # noqa: T201 - the numbers beside the zeros
+        f"seed {seed}: {world.fired.total()} faults, {world.churn.steps} changes, "
+        f"{world.truth.judged} views judged, {world.truth.excused} excused, "
+        f"{world.loop.time():.0f} virtual seconds; right again after at most "
+        f"{rounds.slowest['loud']:.0f} s (loud) and {rounds.slowest['silent']:.0f} s (silent); "
+        f"oldest view {world.truth.oldest:.0f} s; requests at most {dict(world.most_requests)}; "
+        f"fired: {dict(sorted(world.fired.items()))}"
+    )
+
+
+def test_the_same_seed_gives_the_same_trace():
+    """Two processes with other hashes of strings publish the same at the same moments."""
+    script = (
+        "from tests.sim.test_discovery_faults import simulate; "
+        "rounds = simulate('trace', 700, consumers=8); print(rounds.world.trace)"
+    )
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(traces) == 1
+    assert len(traces.pop()) == 65
+
+
+def test_another_seed_gives_another_trace():
+    """The seed decides."""
+    traces = {simulate(seed, 100, consumers=4).world.trace for seed in ("one", "two")}
+    assert len(traces) == 2
+
+
+# --- the judge judges: each rule fails for a client that breaks it
+
+
+class DeafClient(ClusterClient):
+    """Does not hear of every seventh change."""
+
+    @asynccontextmanager
+    async def watch(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        async with super().watch(*args, **options) as stream:
+            receive, heard = stream.receive, 0
+
+            async def some() -> list[Any]:
+                nonlocal heard
+                events = await receive()
+                kept = []
+                for event in events:
+                    heard += isinstance(event, Changed)
+                    if not isinstance(event, Changed) or heard % 7:
+                        kept.append(event)
+                return kept or await some() if events else events
+
+            stream.receive = some  # type: ignore[method-assign]
+            yield stream
+
+
+def test_a_client_that_misses_events_is_caught():
+    """A lost change makes a view that the store never held, or one that does not come right."""
+
+    def prepare(world: World) -> None:
+        async def connect(consumer: Any) -> ClusterClient:
+            consumer._client = DeafClient(world.credentials, connector=SimConnector)
+            return consumer._client
+
+        for consumer in world.consumers:
+            consumer.resolver._connect = lambda consumer=consumer: connect(consumer)
+
+    with pytest.raises(Broken, match=r"never held|last held|after the last fault"):
+        simulate("deaf", 2_000, consumers=8, prepare=prepare)
+
+
+def test_a_view_that_never_moves_is_caught():
+    """Whoever publishes once and believes it for ever holds ghosts."""
+
+    def prepare(world: World) -> None:
+        for consumer in world.consumers:
+            publish = consumer._publish
+
+            def first_only(resolution: Any, consumer: Any = consumer, publish: Any = publish):
+                if not isinstance(consumer.resolution, Members):
+                    publish(resolution)
+
+            consumer._publish = first_only
+
+    with pytest.raises(Broken, match=r"last held|after the last fault"):
+        simulate("frozen", 2_000, consumers=4, prepare=prepare)
+
+
+def test_a_view_that_hides_its_age_is_caught():
+    """A view that was right when the source was lost is too old when it says that it is fresh."""
+
+    def prepare(world: World) -> None:
+        for consumer in world.consumers:
+            publish = consumer._publish
+
+            def lie(resolution: Any, publish: Any = publish):
+                if isinstance(resolution, Members):
+                    resolution = replace(resolution, stale_since=None)
+                publish(resolution)
+
+            consumer._publish = lie
+
+    with pytest.raises(Broken, match="last held"):
+        simulate("liar", 40_000, consumers=16, prepare=prepare)
+
+
+def test_a_client_that_asks_too_often_is_caught(monkeypatch: pytest.MonkeyPatch):
+    """The budget is counted at the server: a smaller one is exceeded."""
+    monkeypatch.setattr(world_module, "BUDGET", {60.0: 5})
+    with pytest.raises(Broken, match="its budget is 5"):
+        simulate("greedy", 2_000, consumers=4)
+    assert BUDGET[60.0] == 60
