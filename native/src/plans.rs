@@ -141,6 +141,8 @@ pub struct BeanPlan {
     pub new_arguments: Py<PyTuple>,
     pub fields: Vec<FieldPlan>,
     pub store: Store,
+    /// An object is larger than what its bytes make of it: see `reader.charge`.
+    pub larger: bool,
     /// Attribute and `Field` of what the peer does not send.
     pub missing: Vec<(Py<PyString>, Py<PyAny>)>,
 }
@@ -150,7 +152,7 @@ pub enum Class {
     Opaque,
     Record {
         name: Py<PyString>,
-        fields: Vec<Py<PyString>>,
+        fields: Py<PyTuple>,
     },
     Bean(BeanPlan),
     /// An enum that is defined with its name only, as all are.
@@ -214,6 +216,7 @@ impl ClassPlan {
                         _ => Store::Dict,
                     },
                     missing: described.get_item(5)?.extract()?,
+                    larger: described.get_item(6)?.extract()?,
                 })
             }
             "enum" => Class::Enum {

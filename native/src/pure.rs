@@ -39,6 +39,7 @@ pub struct LimitNumbers {
     pub nodes: i64,
     pub class_definitions: i64,
     pub field_names: i64,
+    pub surplus: i64,
 }
 
 pub struct Pure {
@@ -172,6 +173,7 @@ impl Pure {
             nodes: number(intern!(py, "nodes"))?,
             class_definitions: number(intern!(py, "class_definitions"))?,
             field_names: number(intern!(py, "field_names"))?,
+            surplus: number(intern!(py, "surplus"))?,
         };
         let replaced = match self.known_limits.lock() {
             Ok(mut known) => known.replace((limits.clone().unbind(), numbers)),

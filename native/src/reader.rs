@@ -224,6 +224,7 @@ impl Reader {
                     if !error.is_instance_of::<PyException>(py) {
                         return Err(error); // an interruption
                     }
+                    drop(error); // with the frames that it holds
                 }
                 Self::read_again(slf, offset, r#type, path)
             }
@@ -249,6 +250,10 @@ impl Reader {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.get();
+        // First let go of what was read: two half messages would take twice the memory.
+        let refs = this.refs.bind(py);
+        refs.del_slice(0, refs.len())?;
+        this.converted.bind(py).clear();
         let made = pure(py)?
             .reader
             .bind(py)
@@ -266,8 +271,8 @@ impl Reader {
         made.setattr("offset", offset)?;
         let path = path.map_or_else(|| PyString::new(py, "").into_any(), Clone::clone);
         let found = made.call_method1("read", (java_type, path));
-        let offset: i64 = made.getattr("offset")?.extract()?;
-        this.set_offset(offset);
+        this.set_offset(made.getattr("offset")?.extract()?);
+        this.set_nodes(made.getattr("nodes")?.extract()?);
         let value = found?;
         DISAGREEMENTS.fetch_add(1, Relaxed);
         this.own().replaced_by = Some(made.unbind());
@@ -383,6 +388,20 @@ impl<'a, 'py> Run<'a, 'py> {
     fn take(&mut self, nodes: i64) -> Read<()> {
         self.nodes = self.nodes.saturating_sub(nodes);
         if self.nodes < 0 {
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    /// Values beyond one for each byte are limited: `reader.charge`.
+    fn charge(&self) -> Read<()> {
+        let this = self.reader.get();
+        let surplus = this
+            .numbers
+            .nodes
+            .saturating_sub(self.nodes)
+            .saturating_sub(this.size);
+        if surplus > this.numbers.surplus && this.size > 0 {
             return Err(Stop);
         }
         Ok(())
@@ -912,24 +931,22 @@ impl<'a, 'py> Run<'a, 'py> {
     fn record(
         &mut self,
         name: &Py<PyString>,
-        fields: &[Py<PyString>],
+        fields: &Py<PyTuple>,
         depth: i64,
     ) -> Read<Bound<'py, PyAny>> {
-        let class = self.pure.record.bind(self.py);
-        if fields.is_empty() {
-            let made = class.call1((name,));
-            let made = self.done(made)?;
-            self.refer(&made)?;
-            return Ok(made);
-        }
-        let into = PyDict::new(self.py);
-        let made = class.call1((name, &into));
+        let made = self.pure.record.bind(self.py).call1((name,));
         let made = self.done(made)?;
         self.refer(&made)?;
-        for field in fields {
-            let value = self.value(depth, false)?;
-            let set = into.set_item(field, value);
-            self.done(set)?;
+        let fields = fields.bind(self.py);
+        let count = fields.len();
+        if count > 0 {
+            let mut values = Vec::with_capacity(count);
+            for _ in 0..count {
+                values.push(self.value(depth, false)?);
+            }
+            let filled = PyTuple::new(self.py, values)
+                .and_then(|values| made.call_method1(intern!(self.py, "fill"), (fields, values)));
+            self.done(filled)?;
         }
         Ok(made)
     }
@@ -951,6 +968,9 @@ impl<'a, 'py> Run<'a, 'py> {
 
     fn bean(&mut self, bean: &BeanPlan, depth: i64) -> Read<Bound<'py, PyAny>> {
         let py = self.py;
+        if bean.larger {
+            self.charge()?;
+        }
         let made = bean.new.bind(py).call1(&bean.new_arguments);
         let made = self.done(made)?;
         self.refer(&made)?;

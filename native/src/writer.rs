@@ -5,6 +5,7 @@
 //! of the same message (`Run::ask`). An error ends in `Stop`; `Writer::write` then has the
 //! pure codec write the whole message again, whose error is the caller's.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::exceptions::PyException;
@@ -38,6 +39,7 @@ struct State {
     /// References given out, those of objects that nobody can refer to included.
     count: u32,
     layouts: ByAddress<u32>,
+    definitions: HashMap<Vec<u8>, u32>,
     held_layouts: Vec<Py<PyAny>>,
     types: Option<Py<PyDict>>,
     records: Option<Py<PyDict>>,
@@ -868,10 +870,19 @@ impl<'a, 'py> Run<'a, 'py> {
         let number = match self.state.layouts.get(&address) {
             Some(known) => *known,
             None => {
-                let number = self.state.held_layouts.len() as u32;
-                self.state.layouts.insert(address, number);
-                self.state.held_layouts.push(plan.layout.clone_ref(self.py));
-                self.state.bytes.extend_from_slice(&plan.definition);
+                // One class may have several layouts: a record of it is no second class.
+                let state = &mut self.state;
+                let number = match state.definitions.get(&plan.definition) {
+                    Some(known) => *known,
+                    None => {
+                        let number = state.definitions.len() as u32;
+                        state.definitions.insert(plan.definition.clone(), number);
+                        state.bytes.extend_from_slice(&plan.definition);
+                        number
+                    }
+                };
+                state.layouts.insert(address, number);
+                state.held_layouts.push(plan.layout.clone_ref(self.py));
                 number
             }
         };

@@ -67,7 +67,7 @@ def differ(first: Any, second: Any) -> str:
             if left.get(id(one)) != id(other) or right.get(id(other)) != id(one):
                 return f"a {type(one)} is shared differently"
             continue
-        if not isinstance(one, (tuple, Enum)):  # those, and constants, are shared at will
+        if not isinstance(one, (tuple, Enum, int)):  # those are shared at will
             left[id(one)], right[id(other)] = id(other), id(one)
             held += [one, other]
         mine, others = _parts(one), _parts(other)

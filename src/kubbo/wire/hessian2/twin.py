@@ -77,15 +77,15 @@ def describe_class(wire_class: Any) -> _Description:
     """How objects of a class are read: `(nodes of one, kind, ...)`.
 
     `bean` has the class, for each field of the wire its attribute and type (None twice for
-    one that the class does not have), how attributes are stored and what is missing; `enum`
-    the constants by name; `ask` nothing.
+    one that the class does not have), how attributes are stored, what is missing and whether
+    that is to be charged for; `enum` the constants by name; `ask` nothing.
     """
     width = wire_class.width
     if type(wire_class) is _BeanClass and not wire_class.larger:  # else it is charged for that
         bean = wire_class._bean
         fields = _fields_of(wire_class)
         missing = [(sys.intern(one.attribute), one) for one in wire_class._missing]
-        return width, "bean", bean.cls, fields, _storage(bean), missing
+        return width, "bean", bean.cls, fields, _storage(bean), missing, wire_class.larger
     if type(wire_class) is _EnumClass and wire_class._fields == ("name",):
         return width, "enum", wire_class._enum._members
     return width, "ask"
