@@ -316,6 +316,7 @@ def test_nothing_is_leaked_when_messages_are_refused_or_dropped() -> None:
     writer = Writer(registry)
     writer.write([Seen("a", Seen("b")), [Seen("c")]])
     data = writer.getvalue()
+    del writer
     for end in range(len(data)):
         reader = Reader(data[:end], registry)
         with pytest.raises(DecodeError):
@@ -327,7 +328,7 @@ def test_nothing_is_leaked_when_messages_are_refused_or_dropped() -> None:
     assert values[0].below.name == "b"
     alive = weakref.ref(registry)
     cls = weakref.ref(Seen)
-    del registry, writer, values, Seen
+    del registry, values, Seen
     gc.collect()
     assert alive() is None
     assert cls() is None
