@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("codec", "rpc", "java")
+NAMES = ("codec", "rpc", "java", "imports")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    names = f"of {', '.join(NAMES)}; or report, which writes docs/performance.md"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=names)
     parser.add_argument("--quick", action="store_true", help="short rounds, to see that it runs")
     given = parser.parse_args()
     for name in given.names or NAMES:

@@ -17,7 +17,6 @@ import gc
 import json
 import os
 import pickle
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -28,8 +27,9 @@ from typing import Any
 
 from bench import codec_peers
 from bench.codec_peers import DIRECTIONS, LeftOut, Peer
+from bench.rpc import about
 from kubbo.java import Double, Long, pojo
-from kubbo.wire import codec_name, native
+from kubbo.wire import native
 from kubbo.wire.hessian2 import Reader, TypeRegistry, Writer
 from kubbo.wire.hessian2.reader import Reader as PureReader
 from kubbo.wire.hessian2.writer import Writer as PureWriter
@@ -372,14 +372,7 @@ def run(*, quick: bool = False) -> None:
                 for direction, reason in reasons.items():
                     print(f"  {peer}, {message}, {direction}: {reason}")
     if not quick:
-        about = {
-            "codec": codec_name(),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "load_average": [round(load_before, 2), round(os.getloadavg()[0], 2)],
-            "peers": titles,
-        }
         RESULTS.parent.mkdir(exist_ok=True)
-        written = {**about, "us": found, "left_out": left_out}
+        written = {**about(load_before), "peers": titles, "us": found, "left_out": left_out}
         RESULTS.write_text(json.dumps(written, indent=1) + "\n")
         print(f"\nwritten to bench/results/{RESULTS.name}")

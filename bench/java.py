@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.interop.peer import JavaCaller, JavaProvider
 
-from bench.rpc import IN_FLIGHT, child, cpu_of
+from bench.rpc import IN_FLIGHT, about, child, cpu_of
 
 RESULTS = Path(__file__).parent / "results" / "java.json"
 PAIRS = ("java to java", "python to java", "java to python", "python to python")
@@ -49,6 +49,7 @@ def measure_python(port: int, pid: int, seconds: float, n: int) -> dict[str, flo
 
 def run(*, quick: bool = False) -> None:
     rounds, seconds, calls, warm = (1, 0.3, 1_000, 1_000) if quick else (5, 1.0, 8_000, WARM_UP)
+    load_before = os.getloadavg()[0]
     os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=4"
     found: dict[str, dict[int, list[dict[str, float]]]] = {
         pair: {n: [] for n in IN_FLIGHT} for pair in PAIRS
@@ -98,5 +99,5 @@ def run(*, quick: bool = False) -> None:
         print(f"  python to python's calls/s: {ratio:.2f} x java to java")
     if not quick:
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(medians, indent=1) + "\n")
+        RESULTS.write_text(json.dumps({**about(load_before), "medians": medians}, indent=1) + "\n")
         print(f"\nwritten to bench/results/{RESULTS.name}")

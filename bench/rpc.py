@@ -2,8 +2,9 @@
 
 Server and client are processes of their own; the peers take turns within each round, and the
 medians of the rounds are compared, so that what disturbs the machine disturbs all of them.
-`+uvloop` runs both sides on uvloop. `floor` is raw asyncio on one connection with joined
-writes: no codec, no calls. CPU is user and system time of both processes.
+`+uvloop` runs both sides on uvloop, `+pure` without the compiled codec. `floor` is raw asyncio on
+one connection with joined writes: no codec, no calls. CPU is user and system time of both
+processes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -20,9 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import PEERS
+from kubbo.wire import codec_name
 
 IN_FLIGHT = (1, 16, 64)
-VARIANTS = ("kubbo", "kubbo+uvloop", "grpcio", "grpclib", "grpclib+uvloop", "floor", "floor+uvloop")
+VARIANTS = (
+    *("kubbo", "kubbo+uvloop", "kubbo+pure"),
+    *("grpcio", "grpclib", "grpclib+uvloop", "floor", "floor+uvloop"),
+)
 RESULTS = Path(__file__).parent / "results" / "rpc.json"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -80,6 +86,20 @@ def child(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "bench.rpc", *map(str, arguments)]
 
 
+def environment(variant: str) -> dict[str, str]:
+    return {**os.environ, "KUBBO_PURE": "1"} if variant.endswith("+pure") else dict(os.environ)
+
+
+def about(load_before: float) -> dict[str, Any]:
+    """What the results stand beside: the load averages of a minute, before and after."""
+    return {
+        "codec": codec_name(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "load_average": [round(load_before, 2), round(os.getloadavg()[0], 2)],
+    }
+
+
 def measure(rounds: int, seconds: float) -> dict[str, dict[int, list[dict[str, float]]]]:
     found: dict[str, dict[int, list[dict[str, float]]]] = {
         variant: {n: [] for n in IN_FLIGHT} for variant in VARIANTS
@@ -87,7 +107,12 @@ def measure(rounds: int, seconds: float) -> dict[str, dict[int, list[dict[str, f
     servers: dict[str, tuple[subprocess.Popen[str], int]] = {}
     try:
         for variant in VARIANTS:
-            server = subprocess.Popen(child("serve", variant), stdout=subprocess.PIPE, text=True)
+            server = subprocess.Popen(
+                child("serve", variant),
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment(variant),
+            )
             assert server.stdout is not None
             servers[variant] = server, int(server.stdout.readline())
         for number in range(rounds):
@@ -95,7 +120,9 @@ def measure(rounds: int, seconds: float) -> dict[str, dict[int, list[dict[str, f
                 print(f"round {number + 1} of {rounds}, {in_flight} in flight", file=sys.stderr)
                 for variant, (server, port) in servers.items():
                     line = child("load", variant, port, in_flight, seconds, server.pid)
-                    done = subprocess.run(line, check=True, capture_output=True, text=True)
+                    done = subprocess.run(
+                        line, check=True, capture_output=True, text=True, env=environment(variant)
+                    )
                     found[variant][in_flight].append(json.loads(done.stdout))
     finally:
         for server, _ in servers.values():
@@ -107,6 +134,7 @@ def measure(rounds: int, seconds: float) -> dict[str, dict[int, list[dict[str, f
 
 
 def run(*, quick: bool = False) -> None:
+    load_before = os.getloadavg()[0]
     found = measure(*((1, 0.3) if quick else (5, 1.0)))
     medians = {
         variant: {
@@ -132,7 +160,7 @@ def run(*, quick: bool = False) -> None:
         print(f"  kubbo's calls/s: {ratios}")
     if not quick:
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(medians, indent=1) + "\n")
+        RESULTS.write_text(json.dumps({**about(load_before), "medians": medians}, indent=1) + "\n")
         print(f"\nwritten to bench/results/{RESULTS.name}")
 
 

@@ -1,0 +1,207 @@
+"""Write the tables of docs/performance.md anew from bench/results: `python -m bench report`.
+
+Each stands between a line `<!-- table: NAME -->` and the next `<!-- end -->`. A table whose
+results are not there stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.codec import DIRECTIONS, MESSAGES, PEERS
+from bench.rpc import IN_FLIGHT
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+FOUND = ("codec", "rpc", "java", "imports")
+Row = tuple[str, ...]
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    ruler = ("---", *["---:"] * (len(head) - 1))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
+
+
+def circumstances(of: dict[str, Any]) -> str:
+    before, after = of["load_average"]
+    return (
+        f"Python {of['python']}, {of['machine']}, codec: {of['codec']};"
+        f" load average {before} before, {after} after."
+    )
+
+
+def amount(us: float) -> str:
+    return f"{us:,.0f}" if us >= 100 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"
+
+
+def codec_table(of: dict[str, Any]) -> str:
+    parts = [circumstances(of)]
+    base = "native" if of["us"]["small"]["native"] else "pure"
+    for direction in DIRECTIONS:
+        rows: list[Row] = []
+        for peer in PEERS:
+            cells = []
+            for message in MESSAGES:
+                us = of["us"][message].get(peer, {}).get(direction)
+                than = of["us"][message][base][direction]
+                cells.append("" if us is None else f"{amount(us)} ({us / than:.2f})")
+            rows.append((of["peers"].get(peer, peer), *cells))
+        parts.append(table((f"{direction}, µs (times {base}'s)", *MESSAGES), rows))
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for message, by_peer in of["left_out"].items():
+        for peer, each in by_peer.items():
+            for direction, reason in each.items():
+                reasons.setdefault((peer, direction, reason), []).append(message)
+    rows = [
+        (peer, direction, ", ".join(messages), reason.replace("|", "\\|"))
+        for (peer, direction, reason), messages in sorted(reasons.items())
+    ]
+    if rows:
+        parts.append(table(("left out", "", "message", "why"), rows))
+    return "\n\n".join(parts)
+
+
+def load_tables(of: dict[str, Any], against: str) -> str:
+    """Calls a second, and how many times those of one of the rows."""
+    parts = [circumstances(of)]
+    for n in IN_FLIGHT:
+        rows: list[Row] = []
+        for name, by_load in of["medians"].items():
+            each = by_load[str(n)]
+            cpu = each.get("cpu_us") or each["cpu_client_us"] + each["cpu_server_us"]
+            speed = each["calls_per_second"]
+            ratio = speed / of["medians"][against][str(n)]["calls_per_second"]
+            rows.append(
+                (
+                    name,
+                    f"{speed:,.0f}",
+                    f"{ratio:.2f}",
+                    f"{each['p50_us']:,.0f}",
+                    f"{each['p99_us']:,.0f}",
+                    f"{cpu:.1f}",
+                )
+            )
+        head = (
+            *(f"{n} in flight", "calls/s", f"times {against}"),
+            *("p50 µs", "p99 µs", "CPU µs a call, both sides"),
+        )
+        parts.append(table(head, rows))
+    return "\n\n".join(parts)
+
+
+def imports_table(of: dict[str, Any]) -> str:
+    rows = [
+        (name, f"{each['cpu_ms']:.0f}", f"{each['mib']:.1f}")
+        for name, each in of["imports"].items()
+    ]
+    return f"{circumstances(of)}\n\n" + table(("import", "CPU ms", "MiB"), rows)
+
+
+def aims_table(of: dict[str, dict[str, Any]]) -> str:
+    rows: list[Row] = []
+
+    def aim(what: str, wanted: str, value: float, *, reached: bool) -> None:
+        rows.append((what, wanted, f"{value:.2f}", "reached" if reached else "**missed**"))
+
+    if "rpc" in of:
+        medians = of["rpc"]["medians"]
+
+        def speed(name: str) -> float:
+            found: float = medians[name]["64"]["calls_per_second"]
+            return found
+
+        for name, floor in (("kubbo", "floor"), ("kubbo+uvloop", "floor+uvloop")):
+            ratio = speed(name) / speed("grpcio")
+            aim(
+                f"{name}, 64 in flight: calls/s, times grpcio asyncio",
+                "≥ 10",
+                ratio,
+                reached=ratio >= 10,
+            )
+            ratio = speed(name) / speed(floor)
+            aim(
+                f"{name}, 64 in flight: calls/s, share of {floor}",
+                "≥ 0.30",
+                ratio,
+                reached=ratio >= 0.3,
+            )
+        ratio = speed("kubbo+pure") / speed("grpcio")
+        aim(
+            "kubbo+pure, 64 in flight: calls/s, times grpcio asyncio",
+            "≥ 4",
+            ratio,
+            reached=ratio >= 4,
+        )
+        for name in ("kubbo", "kubbo+uvloop"):
+            ratio = medians[name]["1"]["p50_us"] / medians["grpcio"]["1"]["p50_us"]
+            aim(
+                f"{name}, one in flight: p50, times grpcio asyncio",
+                "≤ 0.35",
+                ratio,
+                reached=ratio <= 0.35,
+            )
+    if "java" in of:
+        medians = of["java"]["medians"]
+        ratio = (
+            medians["python to python"]["64"]["calls_per_second"]
+            / medians["java to java"]["64"]["calls_per_second"]
+        )
+        aim(
+            "Python to Python, 64 in flight: calls/s, times Java to Java",
+            "≥ 3",
+            ratio,
+            reached=ratio >= 3,
+        )
+    if "codec" in of:
+        us = of["codec"]["us"]
+        for ours, theirs, direction, least in (
+            ("native", "msgpack", "encode", 1.5),
+            ("native", "msgpack", "decode", 1.0),
+            ("pure", "python-hessian", "decode", 5.0),
+        ):
+            for message in MESSAGES:
+                mine, other = (us[message].get(name, {}).get(direction) for name in (ours, theirs))
+                if mine and other:
+                    ratio = other / mine
+                    aim(
+                        f"{ours}, {message}: {direction}, times {theirs}",
+                        f"≥ {least:g}",
+                        ratio,
+                        reached=ratio >= least,
+                    )
+    if "imports" in of:
+        for name, each in of["imports"]["imports"].items():
+            ms, mib = each["cpu_ms"], each["mib"]
+            aim(f"{name}: CPU ms", "≤ 60", ms, reached=ms <= 60)
+            aim(f"{name}: MiB", "≤ 15", mib, reached=mib <= 15)
+    return table(("aim", "wanted", "measured", ""), rows)
+
+
+def run(*, quick: bool = False) -> None:
+    del quick
+    of: dict[str, dict[str, Any]] = {}
+    for name in FOUND:
+        path = ROOT / "bench" / "results" / f"{name}.json"
+        if path.exists():
+            of[name] = json.loads(path.read_text())
+        else:
+            print(f"no bench/results/{name}.json: that table stays as it is")
+    tables = {"aims": aims_table(of)}
+    if "codec" in of:
+        tables["codec"] = codec_table(of["codec"])
+    if "rpc" in of:
+        tables["rpc"] = load_tables(of["rpc"], "grpcio")
+    if "java" in of:
+        tables["java"] = load_tables(of["java"], "java to java")
+    if "imports" in of:
+        tables["imports"] = imports_table(of["imports"])
+    page = PAGE.read_text()
+    for name, text in tables.items():
+        between = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page, count = between.subn(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
+        assert count == 1, f"{PAGE.name} has no place for the table {name}"
+    PAGE.write_text(page)
+    print(f"docs/{PAGE.name} has the tables of {', '.join(tables)}")
