@@ -142,14 +142,6 @@ REFILLED = Note(
     " a stack that it did not have.",
     ("test_java_32_consumer.py::test_dubbo_3_2_adds_a_stack",),
 )
-FASTJSON_READONLY = Note(
-    "Dubbo 3.2 writes READONLY in fastjson2 (its first choice), which Kubbo does not know: calls"
-    " move on when the connection closes, idempotent ones without loss.",
-    (
-        "test_java_32_provider.py::test_dubbo_3_2_says_readonly_in_fastjson2",
-        "test_java_32_provider.py::test_readonly_of_dubbo_3_2_is_obeyed",
-    ),
-)
 GO_NULLS = Note(
     'Go\'s strings, enums and structs have no null: zero values come back ("", the first'
     " constant, an empty object).",
@@ -189,13 +181,6 @@ GO_WIDER = Note(
 GO_DECIMAL = Note(
     "Go's Decimal holds 81 digits; a longer one costs the connection.",
     ("test_go.py::test_go_closes_the_connection[decimal/100-digits]",),
-)
-GO_INTEGER = Note(
-    "Go writes a word of a BigInteger from 2^31 on as a long. Java reads it; Kubbo refuses it.",
-    (
-        "test_go.py::test_an_integer_of_go_may_have_long_words",
-        "test_go.py::test_java_reads_an_integer_of_go",
-    ),
 )
 GO_UNKNOWN = Note(
     "A class that no Go type is registered for, of the application or of Java, is a map in Go.",
@@ -413,7 +398,7 @@ VALUES = [
     ),
     values("java.sql", "sql/", go_python=(GO_SQL,)),
     values("BigDecimal", "decimal/", go=("decimal/",), python_go=(GO_DECIMAL,)),
-    values("BigInteger", "biginteger/", go=("integer/",), python_go=(GO_INTEGER,)),
+    values("BigInteger", "biginteger/", go=("integer/",)),
     values(
         "UUID",
         "uuid",
@@ -608,10 +593,7 @@ BEHAVIOUR = [
         java33_python="test_a_draining_provider_loses_no_call",
         java32_python="test_a_draining_provider_loses_no_call",
         python_java33="test_readonly_loses_no_call",
-        python_java32=(
-            "test_the_end_of_a_provider_costs_idempotent_calls_nothing",
-            FASTJSON_READONLY,
-        ),
+        python_java32=("test_the_end_of_a_provider_costs_idempotent_calls_nothing",),
         go_python=(GO_OBEYS_NOT,),
         python_go=(GO_SAYS_NOT,),
     ),

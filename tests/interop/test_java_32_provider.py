@@ -175,7 +175,6 @@ def test_dubbo_3_2_says_readonly_in_fastjson2(ended: tuple[bytes, list[str]]) ->
         assert event[12:].hex() == "00000006000000024a52"
 
 
-@pytest.mark.xfail(reason="Kubbo knows READONLY in hessian2 only")
 def test_readonly_of_dubbo_3_2_is_obeyed(ended: tuple[bytes, list[str]]) -> None:
     """The session tells that the provider drains."""
     session = Dubbo2Session(Role.CONSUMER, now=0.0)

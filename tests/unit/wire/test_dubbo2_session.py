@@ -356,3 +356,10 @@ def test_a_slow_answer_is_not_a_dead_peer() -> None:
         answer = frame(HEARTBEAT_ANSWER, 20, int.from_bytes(beat[4:12], "big"), b"N")
         assert session.receive_data(answer, now + 1) == []
     assert now > 60
+
+
+def test_readonly_in_fastjson2_is_understood() -> None:
+    """Dubbo 3.2 says READONLY in its first choice of serialization, as measured: b7, `JR`."""
+    event = bytes.fromhex("dabbb700 0000000000000001 00000006 000000024a52")
+    assert consumer().receive_data(event, 1.0) == [Draining()]
+    assert consumer().receive_data(event[:-1] + b"S", 1.0) == []

@@ -67,6 +67,8 @@ _unpack = _HEADER.unpack_from
 _pack = _HEADER.pack
 _NULL: Final = b"N"
 _READONLY: Final = b"\x01R"
+_READONLY_OF: Final = {HESSIAN2: _READONLY, 23: b"\x00\x00\x00\x02JR"}
+"""By serialization: Dubbo 3.2 says it in fastjson2 (23), its first choice, whatever calls use."""
 _NO_TYPES: Final = TypeRegistry()
 
 
@@ -189,7 +191,7 @@ class Dubbo2Session:
             self._queued_control += 1
             head = _pack(MAGIC, FLAG_EVENT | (flags & SERIALIZATION_MASK), statuses.OK, call, 1)
             self._out.append(head + _NULL)
-        elif body == _READONLY:
+        elif body == _READONLY_OF.get(flags & SERIALIZATION_MASK):
             events.append(Draining())
 
     def _receive_request(self, events: list[Event], flags: int, call: int, body: bytes) -> None:

@@ -181,7 +181,8 @@ def _make_integer(parts: Parts) -> BigIntegerValue:
         raise UnfitError("signum does not fit mag")
     magnitude = 0
     for word in numbers:
-        if not isinstance(word, int) or not -0x80000000 <= word <= 0x7FFFFFFF:
+        # Go writes words from 2^31 on as longs, and Java reads them.
+        if not isinstance(word, int) or not -0x80000000 <= word <= 0xFFFFFFFF:
             raise UnfitError("mag is no array of int")
         magnitude = magnitude << 32 | (word & 0xFFFFFFFF)
     return BigIntegerValue(signum * magnitude)
