@@ -6,7 +6,8 @@ pool is made anew and swapped in by one assignment. Calls in flight keep what th
 The pool holds the members that are connected and not draining; where there is none, the
 draining ones; where there is none of those either, all of them, so that a call dials (and
 says why it cannot). A provider that left the view keeps its connection until its calls
-have been answered.
+have been answered. Where the source cannot know that it is gone (DNS), it goes on taking calls
+until one of the listed ones is connected.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Directory:
         self._dialers = dialers
         self._balance = balance
         self._members: dict[tuple[str, int], Member] = {}
+        self._leaving: dict[tuple[str, int], Member] = {}
         self._pool: Pool | None = None
         self._down: frozenset[tuple[str, int]] = frozenset()
         self._known: asyncio.Future[None] | None = None
@@ -109,15 +111,17 @@ class Directory:
     def publish(self, resolution: Resolution) -> None:
         """Take what the resolver found; see `Publish`."""
         self.resolution = resolution
-        endpoints = resolution.endpoints if isinstance(resolution, Members) else ()
-        self._adopt(endpoints)
+        if isinstance(resolution, Members):
+            self._adopt(resolution.endpoints, definite=resolution.definite)
+        else:
+            self._adopt((), definite=True)
         if not isinstance(resolution, Pending) and self._known is not None:
             if not self._known.done():
                 self._known.set_result(None)
             self._known = None
 
-    def _adopt(self, endpoints: tuple[Endpoint, ...]) -> None:
-        old = self._members
+    def _adopt(self, endpoints: tuple[Endpoint, ...], *, definite: bool) -> None:
+        old = {**self._leaving, **self._members}
         self._members = {}
         for endpoint in endpoints:
             member = old.pop(endpoint.key, None)
@@ -127,9 +131,18 @@ class Directory:
             else:
                 member.endpoint = endpoint
             self._members[endpoint.key] = member
-        for member in old.values():
-            self._drop(member)
+        self._leaving = {} if definite else old
+        if definite:
+            for member in old.values():
+                self._drop(member)
         self.rebind()
+
+    def _let_go(self, *, replaced: bool) -> None:
+        """Drop who left the view, once it is replaced; before, who does not work any more."""
+        for key, member in list(self._leaving.items()):
+            if replaced or member.dialer.state is not State.READY:
+                del self._leaving[key]
+                self._drop(member)
 
     def _drop(self, member: Member) -> None:
         member.dialer.subscribers.discard(self.rebind)
@@ -141,7 +154,14 @@ class Directory:
         for member in self._members.values():
             by_state.setdefault(member.dialer.state, []).append(member)
         self._hint(frozenset(each.endpoint.key for each in by_state.get(State.DOWN, ())))
-        chosen = by_state.get(State.READY) or by_state.get(State.DRAINING) or self._members.values()
+        ready = by_state.get(State.READY, [])
+        self._let_go(replaced=bool(ready))
+        chosen = (
+            ready
+            or list(self._leaving.values())
+            or by_state.get(State.DRAINING)
+            or self._members.values()
+        )
         if not chosen:
             self._pool = None
             return

@@ -33,13 +33,16 @@ class Members:
 
     `excluded` are known endpoints that may not be called (not ready, or terminating while
     others are ready). `stale_since` is the loop time at which the source was lost, None
-    while it is healthy. `steps` is the funnel so far.
+    while it is healthy. `steps` is the funnel so far. `definite` is whether an endpoint that is
+    not listed is known to be gone: the API server knows, DNS does not, so its consumer keeps a
+    working connection to one that vanished until there is another.
     """
 
     endpoints: tuple[Endpoint, ...]
     excluded: tuple[Endpoint, ...] = ()
     stale_since: float | None = None
     steps: tuple[Step, ...] = ()
+    definite: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -364,7 +364,8 @@ class _Run:
                 _log.warning("%s", error)
         else:
             step = Step("naming", len(endpoints), f"snapshot {self._file.path}")
-            self._saved = Members(endpoints, stale_since=self._now() - age, steps=(step,))
+            since = self._now() - age
+            self._saved = Members(endpoints, stale_since=since, steps=(step,), definite=False)
         self._tell()
 
     def _to_write(self) -> tuple[Endpoint, ...] | None:

@@ -42,10 +42,13 @@ class FakeDialers:
     def __init__(self) -> None:
         self.held: dict[tuple[str, int], FakeDialer] = {}
         self.acquired = 0
+        self.next_state = State.READY
 
     def acquire(self, endpoint: Endpoint) -> FakeDialer:
         self.acquired += 1
-        return self.held.setdefault(endpoint.key, FakeDialer(endpoint))
+        dialer = self.held.setdefault(endpoint.key, FakeDialer(endpoint))
+        dialer.state = self.next_state
+        return dialer
 
     def release(self, dialer: FakeDialer) -> None:
         del self.held[dialer.endpoint.key]
@@ -248,3 +251,52 @@ async def test_closing_tells_who_still_waits() -> None:
     await directory.aclose()
     with pytest.raises(NoProvider, match="closed"):
         await waiting
+
+
+async def test_a_vanished_provider_works_until_the_replacement_is_up() -> None:
+    """DNS cannot know that an address is gone: its connection takes calls until another can."""
+    directory, dialers = make(Members((A, B), definite=False))
+    directory.start()
+    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.held[B.key].become(State.DOWN)
+    dialers.next_state = State.CONNECTING
+    directory.publish(Members((C,), definite=False))
+    assert addresses(directory) == {A.host}
+    assert set(dialers.held) == {A.key, C.key}
+    dialers.held[C.key].become(State.READY)
+    assert addresses(directory) == {C.host}
+    assert set(dialers.held) == {C.key}
+    await directory.aclose()
+    assert not dialers.held
+
+
+async def test_a_vanished_provider_that_breaks_is_not_dialled_again() -> None:
+    """It stays for its working connection, not for its address; and it may come back."""
+    directory, dialers = make(Members((A, B), definite=False))
+    directory.start()
+    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.next_state = State.CONNECTING
+    directory.publish(Members((C,), definite=False))
+    assert addresses(directory) == {A.host, B.host}
+    dialers.held[A.key].become(State.DOWN)
+    assert addresses(directory) == {B.host}
+    assert set(dialers.held) == {B.key, C.key}
+    directory.publish(Members((B, C), definite=False))
+    assert addresses(directory) == {B.host}
+    directory.publish(Absent("gone"))
+    assert not dialers.held
+    await directory.aclose()
+
+
+async def test_a_source_that_knows_ends_it() -> None:
+    """What the API server does not list is gone, working connection or not."""
+    directory, dialers = make(Members((A,), definite=False))
+    directory.start()
+    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.next_state = State.CONNECTING
+    directory.publish(Members((B,), definite=False))
+    assert addresses(directory) == {A.host}
+    directory.publish(Members((B,)))
+    assert addresses(directory) == {B.host}
+    assert set(dialers.held) == {B.key}
+    await directory.aclose()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,3 +109,13 @@ def test_a_wrong_name_server_is_told_when_the_target_is_opened() -> None:
 def addresses(said: Resolution) -> set[str]:
     assert isinstance(said, Members), said
     return {one.host for one in said.endpoints}
+
+
+def test_importing_naming_loads_no_library() -> None:
+    """A consumer of static addresses pays neither for DNS nor for HTTP."""
+    code = (
+        "import sys, kubbo.naming; "
+        "print(sorted({'dns', 'aiohttp', 'yaml', 'msgspec'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

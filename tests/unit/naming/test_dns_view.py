@@ -40,6 +40,7 @@ def test_addresses_are_members_in_one_order() -> None:
     assert isinstance(one, Members)
     assert one.endpoints == (A, B)
     assert one.stale_since is None
+    assert not one.definite  # an address that is not listed may still be there
 
 
 def test_an_authoritative_nothing_at_the_start_is_absent() -> None:

@@ -132,7 +132,8 @@ class View:
         endpoints = tuple(kept.values())[:MAX_ENDPOINTS]
         cut = "" if len(endpoints) == len(kept) else f", cut at {MAX_ENDPOINTS}"
         note = f"{self._target}: {found.name}{cut}"
-        return Members(endpoints, steps=(Step("naming", len(endpoints), note),))
+        steps = (Step("naming", len(endpoints), note),)
+        return Members(endpoints, steps=steps, definite=False)
 
     def _keep(self, reason: str, now: float) -> Members | None:
         last = self.resolution
@@ -141,7 +142,7 @@ class View:
         since = now if last.stale_since is None else last.stale_since
         note = f"{self._target}: the last answer is kept; now {reason}"
         step = Step("naming", len(last.endpoints), note)
-        return Members(last.endpoints, stale_since=since, steps=(step,))
+        return Members(last.endpoints, stale_since=since, steps=(step,), definite=False)
 
 
 def _bounded(ttl: float, longest: float) -> float:
