@@ -78,7 +78,9 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     if value and not ctx.resilient_parsing:
         import importlib.metadata  # noqa: PLC0415 - 20 ms that only this needs
 
-        click.echo(f"kubbo {importlib.metadata.version('kubbo')} (codec: pure)")
+        from kubbo.wire import codec_name  # noqa: PLC0415 - as above
+
+        click.echo(f"kubbo {importlib.metadata.version('kubbo')} (codec: {codec_name()})")
         ctx.exit()
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from kubbo.cli.app import kubbo
 from kubbo.cli.output import render_json, table
+from kubbo.wire import codec_name
 
 # Nobody is called in these tests; if one were, nothing would leave this machine.
 STATIC = "static:///127.0.0.1:1,[::1]:2"
@@ -43,7 +44,7 @@ def test_version_names_the_codec():
     shown = run("--version")
     assert shown.exit_code == 0
     assert shown.stdout.startswith("kubbo 0.")
-    assert shown.stdout.endswith(" (codec: pure)\n")
+    assert shown.stdout.endswith(f" (codec: {codec_name()})\n")
 
 
 @pytest.mark.parametrize(
