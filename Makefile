@@ -16,7 +16,7 @@ ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
 .PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz fuzz-guided \
-  native wheels clean
+  native wheels soak clean
 
 help:
 	@echo "make demo        a consumer, three providers and an embedded cluster, in two minutes"
@@ -25,6 +25,7 @@ help:
 	@echo "make check       format, lint, types, import layers"
 	@echo "make bench       against grpcio and grpclib"
 	@echo "make fuzz        damaged input for every reader, 60 s each; property tests with new examples"
+	@echo "make soak        a million simulated faults and 500 rollouts: about half an hour"
 	@echo "make native      only build the compiled codec into $(VENV); it needs cargo"
 	@echo "make wheels      both wheels, into dist/"
 	@echo "make setup       only install the development tools into $(VENV)"
@@ -115,6 +116,11 @@ fuzz: $(VENV)/.dev
 fuzz-guided: $(VENV)/.fuzz
 	@for target in $(or $(FUZZ_TARGETS),$$($(BIN)/python -m fuzz --list)); do \
 	  $(BIN)/python -m fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+# Each prints what was tried beside the zeros: docs/simulation.md.
+soak: $(VENV)/.dev
+	KUBBO_SIM_FAULTS=1000000 KUBBO_SIM_ROLLOUTS=500 $(BIN)/pytest --timeout=0 -rP \
+	  tests/sim/test_discovery_faults.py tests/sim/test_world_calls.py $(ARGS)
 
 # --- to look at -------------------------------------------------------------------------------
 
