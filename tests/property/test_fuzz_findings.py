@@ -138,3 +138,16 @@ def test_a_class_is_defined_once_whether_its_values_are_records_or_not() -> None
     )
     data = b"\x7b" + handle + b"\x60\x90\xe5" + b"\x60\x96\xe5" + b"\x60\x90\xe6"
     assert encode(decode(data)) == data
+
+
+def test_a_server_may_ask_for_any_wait() -> None:
+    """A `retryAfterSeconds` of 400 digits is too large for a float; it was an OverflowError."""
+    from kubbo.naming.kubernetes.client import ENDPOINT_SLICES, decode_event
+    from kubbo.naming.kubernetes.reflector import Failure
+
+    status = b'{"kind":"Status","code":429,"details":{"retryAfterSeconds":' + b"9" * 400 + b"}}"
+    event = decode_event(
+        ENDPOINT_SLICES, b'{"type":"ERROR","object":' + status + b"}", "the server"
+    )
+    assert isinstance(event, Failure)
+    assert event.retry_after == 24 * 3600

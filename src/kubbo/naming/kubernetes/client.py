@@ -472,11 +472,15 @@ def decode_event(resource: Resource[T], line: bytes, server: str) -> Event[T]:
     return Changed(kind, metadata.name, one, metadata.resource_version)
 
 
+_LONGEST_WAIT = 24 * 3600
+"""Seconds; a server's number may have any length, and the reflector waits less anyway."""
+
+
 def _failure(status: Status, *, code: int, retry_after: float | None, server: str) -> Failure:
     details = status.details
     causes = (details.causes if details is not None else None) or ()
     if retry_after is None and details is not None and details.retry_after_seconds:
-        retry_after = float(details.retry_after_seconds)
+        retry_after = float(min(details.retry_after_seconds, _LONGEST_WAIT))
     text = _shown(status.message or status.reason)
     return Failure(
         code,
