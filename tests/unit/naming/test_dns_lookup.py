@@ -166,6 +166,22 @@ async def test_silence_is_no_answer(server: NameServer, resolv_conf: Path) -> No
     assert len(server.asked) == 2
 
 
+async def test_a_lookup_ends_whatever_its_questions_take(
+    server: NameServer, resolv_conf: Path
+) -> None:
+    """Slow servers and many questions do not add up for ever."""
+    server.replies[f"{GREETER} A"] = SILENCE
+    made = Lookup(
+        DnsTarget(GREETER, 1),
+        nameservers=[server.address],
+        resolv_conf=resolv_conf,
+        longest=0.1,
+    )
+    answer = await made()
+    assert isinstance(answer, Unanswered)
+    assert "in 0.1 s, after 1 questions" in answer.reason
+
+
 async def test_a_port_where_nobody_listens_is_told_at_once(resolv_conf: Path) -> None:
     """A refused datagram is no reason to wait for the timeout."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:

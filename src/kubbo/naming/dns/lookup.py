@@ -55,6 +55,7 @@ _PAYLOAD: Final = 1232  # bytes of a datagram that pass without fragments; more 
 _LONGEST_TIMEOUT: Final = 5.0  # seconds for one server, whatever resolv.conf says
 _ROUNDS: Final = 2  # over all servers: datagrams get lost
 _SERVERS: Final = 3  # as the C library does
+_LONGEST_LOOKUP: Final = 30.0  # seconds: servers that answer slowly may be asked many questions
 _DOMAINS: Final = 32  # as Kubernetes allows
 _TARGET_QUESTIONS: Final = 32  # for SRV targets whose addresses did not come along
 
@@ -82,8 +83,11 @@ class Lookup:
         *,
         nameservers: Sequence[str] = (),
         resolv_conf: str | Path = "/etc/resolv.conf",
+        longest: float = _LONGEST_LOOKUP,
     ) -> None:
         """`nameservers`, each `ADDRESS` or `ADDRESS:PORT`, are asked instead of the file's.
+
+        `longest` is the time that a lookup may take over all its questions, in seconds.
 
         Raises:
             ConfigError: a name server is no address.
@@ -91,6 +95,7 @@ class Lookup:
         self._target = target
         self._given = tuple(_server(text) for text in nameservers)
         self._resolv_conf = str(resolv_conf)
+        self._longest = longest
         self._asked = 0
 
     async def __call__(self) -> Answer:
@@ -99,7 +104,14 @@ class Lookup:
         try:
             # The file is read each time: a laptop changes networks, a pod's never changes.
             servers = await asyncio.to_thread(self._read)
-            return await self._search(servers)
+            async with asyncio.timeout(self._longest):
+                return await self._search(servers)
+        except TimeoutError:
+            return Unanswered(
+                f"DNS did not answer for {self._target} in {self._longest:g} s, after "
+                f"{self._asked} questions; retrying",
+                self._asked,
+            )
         except _NoAnswerError as error:
             return Unanswered(str(error), self._asked)
         except dns.exception.DNSException as error:
