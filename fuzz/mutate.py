@@ -344,8 +344,9 @@ _TOKEN = re.compile(rb"[A-Za-z0-9_.+]+|\s+|.", re.DOTALL)
 _TEXTS = (
     b"{", b"}", b"[", b"]", b'"', b":", b",", b"null", b"true", b"-1", b"1e999", b"0.1", b"NaN",
     b"9" * 30, b"9" * 400, b"9" * 5_000, b'"class"', b'"value"', b'"entries"', b'"items"',
-    b'"fields"', b'"base64"', b'"$ref"', b'"java.math.BigDecimal"', b'"java.math.BigInteger"', b'"long"',
-    b'"int[]"', b'"byte[]"', b'"java.time.Duration"', b'"java.util.TreeMap"', b'"1bad"', b'"[["',
+    b'"fields"', b'"base64"', b'"$ref"', b'"java.math.BigDecimal"', b'"java.math.BigInteger"',
+    b'"long"', b'"int[]"', b'"byte[]"', b'"java.time.Duration"', b'"java.util.TreeMap"', b'"1bad"',
+    b'"[["',
     b'"PT1H"', b'"P1Y"', b'"2024-02-29T12:00:00Z"', b'"\\ud83d"', b"\xff", b"\x00", b"\xe2\x80\xa8",
     b"://", b"///", b"|", b"kubernetes", b"static", b"dns", b"dubbo", b"localhost", b"::1", b"[",
     b"65536", b"0", b"\xc2\xb2", b"\xd9\xa1", b"%", b"?", b"#", b"@", b" ", b"\n", b"\r\n", b"..",
