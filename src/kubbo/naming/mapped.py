@@ -101,8 +101,16 @@ class MappedResolver:
 
     async def watch(self, publish: Publish, /) -> None:
         """Find the target, then publish what is found there, until cancelled."""
-        publish(Pending())
-        mapping = await self._map(publish)
+        told: Resolution = Pending()
+
+        def tell(resolution: Resolution) -> None:
+            nonlocal told
+            if not (isinstance(told, Pending) and isinstance(resolution, Pending)):
+                told = resolution
+                publish(resolution)
+
+        publish(told)
+        mapping = await self._map(tell)
         if mapping is None:
             return
         try:
@@ -114,7 +122,7 @@ class MappedResolver:
         step = Step("naming", None, f"{self._key} -> {mapping.target} ({winner.source})")
 
         def publish_mapped(resolution: Resolution) -> None:
-            publish(_with_naming(resolution, step, str(mapping.target)))
+            tell(_with_naming(resolution, step, str(mapping.target)))
 
         self._inside = resolver
         try:

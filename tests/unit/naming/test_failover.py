@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from kubbo.errors import TargetError
-from kubbo.model import Endpoint
+from kubbo.model import Endpoint, ServiceKey
 from kubbo.naming.chain import Failover
 from kubbo.naming.failover import FailoverResolver
+from kubbo.naming.mapped import MappedResolver
 from kubbo.naming.open import NamingContext, open_resolver
 from kubbo.naming.resolution import Absent, Failed, Members, Pending, Resolution, hint_refresh
 from kubbo.naming.target import parse_target
@@ -171,6 +173,26 @@ async def test_hints_go_to_the_source_in_use() -> None:
         hint_refresh(chain.resolver)
     assert second.hints == 1
     assert first.hints == 0
+
+
+async def test_a_service_key_that_leads_to_a_chain() -> None:
+    """The funnel has both: how the target was found, and which of its sources is used."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:  # nobody answers there
+        bound.bind(("127.0.0.1", 0))
+        name_server = f"127.0.0.1:{bound.getsockname()[1]}"
+    chain = "dns:///greeter.shop.:20880 | static:///10.0.0.1:1"
+    context = NamingContext(
+        environ={"KUBBO_TARGETS": f"com.example.A={chain}"}, nameservers=[name_server]
+    )
+    resolver = MappedResolver(ServiceKey("com.example.A"), context)
+    hint_refresh(resolver)  # before it is watched: nobody to tell, no error
+    published = await check_resolver(lambda: resolver, until=lambda said: isinstance(said, Members))
+    members = published[-1]
+    assert isinstance(members, Members)
+    assert [step.note for step in members.steps] == [
+        f"com.example.A -> {chain} (environment)",
+        "static:///10.0.0.1:1, because dns:///greeter.shop.:20880 cannot answer",
+    ]
 
 
 def test_options_for_one_target() -> None:
