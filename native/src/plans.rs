@@ -5,6 +5,7 @@
 //! `Plans` of its registry; whoever uses it meanwhile shares it. What has no plan of its own
 //! (`Opaque`, `Ask`) is done by calling the pure type or class.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::AtomicU64;
@@ -242,7 +243,9 @@ pub struct Definition {
 
 pub struct LayoutPlan {
     pub layout: Py<PyAny>,
-    pub definition: Vec<u8>,
+    pub definition: Arc<[u8]>,
+    /// Of the definition, the same for equal ones.
+    pub hash: u64,
 }
 
 pub enum Write {
@@ -375,9 +378,12 @@ fn type_name(name: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyString>>> {
 impl LayoutPlan {
     pub fn of(layout: &Bound<'_, PyAny>) -> PyResult<Self> {
         let definition: Bound<'_, PyBytes> = layout.getattr("definition")?.extract()?;
+        let mut hasher = DefaultHasher::new();
+        hasher.write(definition.as_bytes());
         Ok(Self {
             layout: layout.clone().unbind(),
-            definition: definition.as_bytes().to_vec(),
+            definition: definition.as_bytes().into(),
+            hash: hasher.finish(),
         })
     }
 }

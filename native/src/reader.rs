@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
 
 use crate::plans::{
@@ -55,11 +56,10 @@ pub struct Reader {
     #[pyo3(get)]
     refs: Py<PyList>,
     #[pyo3(get)]
-    types: Py<PyList>,
-    #[pyo3(get)]
     classes: Py<PyList>,
-    #[pyo3(get)]
-    converted: Py<PyDict>,
+    // Made when they are asked for: most messages name no types and share no converted list.
+    types: PyOnceLock<Py<PyList>>,
+    converted: PyOnceLock<Py<PyDict>>,
     offset: AtomicI64,
     nodes: AtomicI64,
     field_names: AtomicI64,
@@ -108,9 +108,9 @@ impl Reader {
             registry: registry.clone().unbind(),
             limits: limits.clone().unbind(),
             refs: PyList::empty(py).unbind(),
-            types: PyList::empty(py).unbind(),
+            types: PyOnceLock::new(),
             classes: PyList::empty(py).unbind(),
-            converted: PyDict::new(py).unbind(),
+            converted: PyOnceLock::new(),
             offset: AtomicI64::new(offset),
             nodes: AtomicI64::new(numbers.nodes),
             field_names: AtomicI64::new(numbers.field_names),
@@ -118,6 +118,20 @@ impl Reader {
             plans: plans_of(registry)?.unbind(),
             own: Mutex::default(),
         })
+    }
+
+    #[getter]
+    fn types<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyList> {
+        self.types
+            .get_or_init(py, || PyList::empty(py).unbind())
+            .bind(py)
+    }
+
+    #[getter]
+    fn converted<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyDict> {
+        self.converted
+            .get_or_init(py, || PyDict::new(py).unbind())
+            .bind(py)
     }
 
     #[getter]
@@ -253,7 +267,7 @@ impl Reader {
         // First let go of what was read: two half messages would take twice the memory.
         let refs = this.refs.bind(py);
         refs.del_slice(0, refs.len())?;
-        this.converted.bind(py).clear();
+        this.converted(py).clear();
         let made = pure(py)?
             .reader
             .bind(py)
@@ -615,7 +629,7 @@ impl<'a, 'py> Run<'a, 'py> {
 
     /// The type of a list or map: its name, or the number of one that came before.
     fn type_name(&mut self) -> Read<Bound<'py, PyAny>> {
-        let types = self.reader.get().types.bind(self.py);
+        let types = self.reader.get().types(self.py);
         if let Some(0x80..=0xd7 | b'I') = self.data.get(self.at) {
             let number = self.number()?;
             return types.get_item(number).map_err(|_| Stop);
@@ -1116,22 +1130,17 @@ impl<'a, 'py> Run<'a, 'py> {
         plan: &ConvertPlan,
         value: &Bound<'py, PyAny>,
     ) -> Read<Option<Bound<'py, PyAny>>> {
-        let converted = self.reader.get().converted.bind(self.py);
-        if converted.is_empty() {
+        let Some(converted) = self.reader.get().converted.get(self.py) else {
             return Ok(None);
-        }
+        };
+        let converted = converted.bind(self.py);
         let found = converted.get_item((value.as_ptr() as usize, plan.java_type.as_ptr() as usize));
         Ok(self.done(found)?.filter(|found| !found.is_none()))
     }
 
     fn remember(&mut self, plan: &ConvertPlan, value: &Bound<'py, PyAny>) -> Read<()> {
         let key = (value.as_ptr() as usize, plan.java_type.as_ptr() as usize);
-        let set = self
-            .reader
-            .get()
-            .converted
-            .bind(self.py)
-            .set_item(key, value);
+        let set = self.reader.get().converted(self.py).set_item(key, value);
         self.done(set)
     }
 }

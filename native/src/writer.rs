@@ -5,8 +5,8 @@
 //! of the same message (`Run::ask`). An error ends in `Stop`; `Writer::write` then has the
 //! pure codec write the whole message again, whose error is the caller's.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -39,7 +39,8 @@ struct State {
     /// References given out, those of objects that nobody can refer to included.
     count: u32,
     layouts: ByAddress<u32>,
-    definitions: HashMap<Vec<u8>, u32>,
+    /// What was defined, in order, each with its hash.
+    definitions: Vec<(u64, Arc<[u8]>)>,
     held_layouts: Vec<Py<PyAny>>,
     types: Option<Py<PyDict>>,
     records: Option<Py<PyDict>>,
@@ -872,11 +873,15 @@ impl<'a, 'py> Run<'a, 'py> {
             None => {
                 // One class may have several layouts: a record of it is no second class.
                 let state = &mut self.state;
-                let number = match state.definitions.get(&plan.definition) {
-                    Some(known) => *known,
+                let found = state
+                    .definitions
+                    .iter()
+                    .position(|(hash, known)| *hash == plan.hash && *known == plan.definition);
+                let number = match found {
+                    Some(known) => known as u32,
                     None => {
                         let number = state.definitions.len() as u32;
-                        state.definitions.insert(plan.definition.clone(), number);
+                        state.definitions.push((plan.hash, plan.definition.clone()));
                         state.bytes.extend_from_slice(&plan.definition);
                         number
                     }
@@ -942,6 +947,13 @@ impl<'a, 'py> Run<'a, 'py> {
             let length = list.len();
             self.begin_list(length, java_type.as_ref())?;
             self.state.levels += 1;
+            if matches!(
+                plans.0.get(item).map(|plan| &plan.write),
+                Some(Write::Bean { .. })
+            ) {
+                self.state.refs.reserve(length); // most are objects of their own
+                self.state.held.reserve(length);
+            }
             for one in list.iter() {
                 self.typed(plans, item, &one)?;
             }
