@@ -131,8 +131,8 @@ async def _follow(
         show(last)
         if not show.json:
             click.echo(
-                f"kubbo: {show.target}: nothing is known after {timeout:g} s; give the API server "
-                "longer with --timeout, or check that it answers: `kubectl version`",
+                f"kubbo: {show.target}: nothing is known after {timeout:g} s; give it longer "
+                "with --timeout, or check that who is asked answers (an API server: `kubectl version`)",
                 err=True,
             )
         return Exit.DEADLINE
@@ -242,7 +242,7 @@ def _counted(view: Members) -> str:
         text += f", {len(view.excluded)} more may not be called (--all)"
     if view.stale_since is not None:
         stale = asyncio.get_running_loop().time() - view.stale_since
-        text += f"; the API server is lost since {max(0.0, stale):.1f} s, these are the last known"
+        text += f"; the source is lost since {max(0.0, stale):.1f} s, these are the last known"
     return text
 
 

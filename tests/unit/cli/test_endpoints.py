@@ -92,7 +92,7 @@ async def test_text_of_a_stale_view_says_so(capsys):
     now = asyncio.get_running_loop().time()
     show()(Members((READY,), (LEAVING,), stale_since=now - 60))
     title = capsys.readouterr().out.splitlines()[0]
-    assert "1 endpoint, 1 more may not be called (--all); the API server is lost since 60" in title
+    assert "1 endpoint, 1 more may not be called (--all); the source is lost since 60" in title
 
 
 async def test_text_of_absence_is_on_both_streams(capsys):
