@@ -132,7 +132,7 @@ async def _follow(
         if not show.json:
             click.echo(
                 f"kubbo: {show.target}: nothing is known after {timeout:g} s; give it longer "
-                "with --timeout, or check that who is asked answers (an API server: `kubectl version`)",
+                "with --timeout, or check the source (an API server answers `kubectl version`)",
                 err=True,
             )
         return Exit.DEADLINE
