@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FAULTS = int(os.environ.get("KUBBO_SIM_FAULTS", "100000"))
 FIRST_SEED = int(os.environ.get("KUBBO_SIM_SEED", "1"))
-A_WORLD = 10_000  # faults: about 12 s
+A_WORLD = 10_000  # faults: about 12 s of CPU
 SEEDS = range(FIRST_SEED, FIRST_SEED + max(1, FAULTS // A_WORLD))
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from kubbo.sim.world import BOUND, BUDGET
-from kubbo.sim.world_faults import KINDS, LOUD_BOUND
+from kubbo.sim.world_faults import KINDS, LOUD_BOUND, SILENT_BOUND
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
 
@@ -22,5 +22,6 @@ def test_its_numbers_are_those_of_the_code():
     assert f"fail in {len(KINDS)} ways" in PAGE
     assert f"at most {BOUND:.0f} s ago" in PAGE
     assert f"{LOUD_BOUND:.0f} s after the last loud fault" in PAGE
+    assert f"{SILENT_BOUND:.0f} s after the last silent one" in PAGE
     budget = ", ".join(f"{most} in {window:.0f} s" for window, most in BUDGET.items())
     assert budget in PAGE

@@ -18,7 +18,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
 from kubbo.sim.apiserver import Answer, Cut, Drop, ErrorEvent, Fault, Hang
-from kubbo.sim.world import API, API_PORT, BOUND, REPLICA, VIRTUAL, World
+from kubbo.sim.world import API, API_PORT, REPLICA, VIRTUAL, World
 from kubbo.sim.world_truth import Broken
 
 if TYPE_CHECKING:
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
     from kubbo.sim.net import Connection, Direction
 
-__all__ = ["KINDS", "LOUD_BOUND", "Rounds", "Storm"]
+__all__ = ["KINDS", "LOUD_BOUND", "SILENT_BOUND", "Rounds", "Storm"]
 
 LOUD_BOUND: Final = 2 * 30.0 + 10.0
 """Seconds from the last loud fault to views that are right: two steps of backoff, the longest
 `Retry-After` that a storm gives, and the spread of consumers that return at once."""
+
+SILENT_BOUND: Final = 145.0
+"""Seconds from the last silent fault: 80 until the silence is noticed, a list that is not answered
+for 30, and a step of backoff."""
 
 _REQUESTS: Final[tuple[tuple[str, Fault], ...]] = (
     ("401", Answer(401)),
@@ -315,7 +319,7 @@ class Rounds:
     async def _calm(self, *, loud: bool) -> None:
         """See that the views come right in time, and stay so while things change."""
         world, began = self.world, self.world.loop.time()
-        bound = LOUD_BOUND if loud else BOUND
+        bound = LOUD_BOUND if loud else SILENT_BOUND
         kind = "loud" if loud else "silent"
         while differences := world.differences():
             took = world.loop.time() - began
