@@ -42,6 +42,41 @@ struct Own {
     replaced_by: Option<Py<PyAny>>,
 }
 
+/// Those of messages that are done, for the next ones.
+static SPARE: Mutex<Vec<Own>> = Mutex::new(Vec::new());
+const MAX_SPARE: usize = 16;
+const MAX_SPARE_ENTRIES: usize = 64;
+
+impl Own {
+    fn new() -> Self {
+        let spare = SPARE.lock().ok().and_then(|mut spare| spare.pop());
+        spare.unwrap_or_default()
+    }
+
+    /// Empty it and keep it, unless it has grown.
+    fn spare(mut self) {
+        let grown = self.plans.capacity().max(self.history.capacity());
+        if grown > MAX_SPARE_ENTRIES {
+            return;
+        }
+        self.plans.clear();
+        self.history.clear();
+        self.replaced_by = None;
+        if let Ok(mut spare) = SPARE.lock() {
+            if spare.len() < MAX_SPARE {
+                spare.push(self);
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let own = std::mem::take(&mut *self.own());
+        own.spare();
+    }
+}
+
 /// Decodes one message, value by value.
 #[pyclass(frozen, module = "kubbo_native")]
 pub struct Reader {
@@ -116,7 +151,7 @@ impl Reader {
             field_names: AtomicI64::new(numbers.field_names),
             numbers,
             plans: plans_of(registry)?.unbind(),
-            own: Mutex::default(),
+            own: Mutex::new(Own::new()),
         })
     }
 

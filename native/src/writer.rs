@@ -6,7 +6,7 @@
 //! pure codec write the whole message again, whose error is the caller's.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -49,6 +49,56 @@ struct State {
     depth: i64,
     /// Containers that are being written here, by this writer.
     levels: u32,
+    /// What was written, for doing it again.
+    history: Vec<Part>,
+}
+
+/// States of messages that are done, for the next ones: their tables are there already.
+static SPARE: Mutex<Vec<State>> = Mutex::new(Vec::new());
+const MAX_SPARE: usize = 16;
+const MAX_SPARE_BYTES: usize = 0x4000;
+const MAX_SPARE_REFS: usize = 1_024;
+
+impl State {
+    fn new(depth: i64) -> Self {
+        let spare = SPARE.lock().ok().and_then(|mut spare| spare.pop());
+        let mut state = spare.unwrap_or_else(|| Self {
+            bytes: Vec::with_capacity(256),
+            ..Self::default()
+        });
+        state.depth = depth;
+        state
+    }
+
+    /// Empty the state and keep it, unless it has grown.
+    fn spare(mut self) {
+        if self.bytes.capacity() > MAX_SPARE_BYTES || self.refs.capacity() > MAX_SPARE_REFS {
+            return;
+        }
+        self.bytes.clear();
+        self.refs.clear();
+        self.held.clear();
+        self.count = 0;
+        self.layouts.clear();
+        self.definitions.clear();
+        self.held_layouts.clear();
+        self.types = None;
+        self.records = None;
+        self.singletons = None;
+        self.levels = 0;
+        self.history.clear();
+        if let Ok(mut spare) = SPARE.lock() {
+            if spare.len() < MAX_SPARE {
+                spare.push(self);
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.state).spare();
+    }
 }
 
 enum Part {
@@ -66,8 +116,6 @@ pub struct Writer {
     state: State,
     /// Values being written: one within another when a pure type asks for a part.
     active: u32,
-    /// What was written, for doing it again.
-    history: Vec<Part>,
     replaced_by: Option<Py<PyAny>>,
 }
 
@@ -86,13 +134,8 @@ impl Writer {
             registry: registry.clone().unbind(),
             limits: limits.clone().unbind(),
             plans: plans_of(registry)?.unbind(),
-            state: State {
-                depth: pure.numbers(limits)?.depth,
-                bytes: Vec::with_capacity(256),
-                ..State::default()
-            },
+            state: State::new(pure.numbers(limits)?.depth),
             active: 0,
-            history: Vec::new(),
             replaced_by: None,
         })
     }
@@ -135,6 +178,7 @@ impl Writer {
             Ok(()) => {
                 let java_type = r#type.map(|one| one.clone().unbind());
                 slf.try_borrow_mut()?
+                    .state
                     .history
                     .push(Part::Value(value.clone().unbind(), java_type));
                 Ok(())
@@ -163,7 +207,7 @@ impl Writer {
         }
         let mut this = slf.try_borrow_mut()?;
         append(&mut this.state.bytes, data)?;
-        this.history.push(Part::Raw(data.clone().unbind()));
+        this.state.history.push(Part::Raw(data.clone().unbind()));
         Ok(())
     }
 
@@ -319,7 +363,7 @@ impl Writer {
     ) -> PyResult<()> {
         let py = slf.py();
         let mut this = slf.try_borrow_mut()?;
-        let history = std::mem::take(&mut this.history);
+        let history = std::mem::take(&mut this.state.history);
         let (registry, limits) = (this.registry.clone_ref(py), this.limits.clone_ref(py));
         drop(this);
         let made = pure(py)?.writer.bind(py).call1((registry, limits))?;
