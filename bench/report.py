@@ -20,8 +20,8 @@ FOUND = ("codec", "rpc", "java", "imports")
 Row = tuple[str, ...]
 
 
-def table(head: Row, rows: list[Row]) -> str:
-    ruler = ("---", *["---:"] * (len(head) - 1))
+def table(head: Row, rows: list[Row], align: str = "---:") -> str:
+    ruler = ("---", *[align] * (len(head) - 1))
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
 
 
@@ -60,7 +60,7 @@ def codec_table(of: dict[str, Any]) -> str:
         for (peer, direction, reason), messages in sorted(reasons.items())
     ]
     if rows:
-        parts.append(table(("left out", "", "message", "why"), rows))
+        parts.append(table(("left out", "", "message", "why"), rows, "---"))
     return "\n\n".join(parts)
 
 
@@ -108,7 +108,7 @@ def aims_table(of: dict[str, dict[str, Any]]) -> str:
     rows: list[Row] = []
 
     def aim(what: str, wanted: str, value: float, *, reached: bool) -> None:
-        rows.append((what, wanted, f"{value:.2f}", "reached" if reached else "**missed**"))
+        rows.append((what, wanted, f"{value:.3f}", "reached" if reached else "**missed**"))
 
     if "rpc" in of:
         medians = of["rpc"]["medians"]
