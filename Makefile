@@ -23,7 +23,7 @@ help:
 	@echo "make test        everything, against real peers, as root (NO_ROOT=1: what needs no root)"
 	@echo "make test-quick  unit and property tests"
 	@echo "make check       format, lint, types, import layers"
-	@echo "make bench       against grpcio and grpclib"
+	@echo "make bench       against grpcio, grpclib, Dubbo Java and the other Hessian codecs"
 	@echo "make fuzz        damaged input for every reader, 60 s each; property tests with new examples"
 	@echo "make soak        a million simulated faults and 500 rollouts: about half an hour"
 	@echo "make native      only build the compiled codec into $(VENV); it needs cargo"
@@ -83,7 +83,7 @@ INSIDE := tests/in-namespace
 endif
 
 test: may-test check testbed java-peer go-peer $(if $(CARGO),native)
-	$(INSIDE) $(BIN)/pytest $(ARGS)
+	tests/run $(BIN)/pytest $(ARGS)
 ifeq ($(CARGO),)
 	@echo "cargo is not here: only the pure codec was tested"
 else ifeq ($(ARGS),)

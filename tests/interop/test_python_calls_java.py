@@ -504,11 +504,14 @@ async def test_attachments_travel_both_ways(target: str) -> None:
 
 
 async def test_many_calls_share_a_connection(channel: kubbo.Channel, target: str) -> None:
-    """500 concurrent calls each get their own answer, whatever order Java answers in."""
+    """150 concurrent calls each get their own answer, whatever order Java answers in.
+
+    Java's pool has 200 threads and no queue: above that it refuses what comes too fast for it.
+    """
     echo = channel.refer(EchoService, target)
     slow = asyncio.create_task(echo.sleep(500))
-    got = await asyncio.gather(*(echo.echo_long(number) for number in range(500)))
-    assert got == list(range(500))
+    got = await asyncio.gather(*(echo.echo_long(number) for number in range(150)))
+    assert got == list(range(150))
     assert await slow == "slept 500"
 
 
