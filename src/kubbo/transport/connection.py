@@ -62,11 +62,6 @@ class Connection:
         self._link: Link | None = None
         self._idle: asyncio.Future[None] | None = None
 
-    @property
-    def active(self) -> int:
-        """Calls that wait for an answer."""
-        return len(self._calls)
-
     # -- Receiver
 
     def link_made(self, link: Link) -> None:
