@@ -284,6 +284,8 @@ class GenericReference(Stub):
         args: Sequence[Value] = (),
         via: str | None = None,
         timeout: float | None = None,
+        retries: int | None = None,
+        idempotent: bool | None = None,
         attachments: Mapping[str, Value] | None = None,
     ) -> Value:
         """See `kubbo.GenericReference.call`."""
@@ -296,6 +298,8 @@ class GenericReference(Stub):
                 args=args,
                 via=via,
                 timeout=timeout,
+                retries=retries,
+                idempotent=idempotent,
                 attachments=attachments,
             )
         )

@@ -120,6 +120,8 @@ class GenericReference:
         args: Sequence[Value] = (),
         via: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - Dubbo's deadline, sent along
+        retries: int | None = None,
+        idempotent: bool | None = None,
         attachments: Mapping[str, Value] | None = None,
     ) -> Value:
         """Call Java's `method` and return its value; see `Reference.call` for the errors.
@@ -137,9 +139,15 @@ class GenericReference:
             args: the arguments; a `kubbo.java.Record`, or a dict with `class`, for an object.
             via: "$invoke" or "$invokeAsync".
             timeout: seconds, over all attempts.
+            retries: further attempts, where one is safe.
+            idempotent: another attempt is safe although the method may have run.
             attachments: sent with this call.
+
+        Raises:
+            UsageError: there is no such `via`.
+            ConfigError: a number is out of its range.
         """
-        given = Options(timeout, None, None, attachments or {})
+        given = Options(timeout, retries, idempotent, attachments or {})
         return (await self.invoke(method, types, args, given, via=via)).value
 
     async def invoke(

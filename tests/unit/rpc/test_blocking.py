@@ -76,6 +76,8 @@ def test_a_generic_call_returns_its_value(provider: Provider) -> None:
     with blocking.Channel() as channel:
         generic = channel.generic("com.example.Shop:1.0.0", provider.target)
         assert generic.call("echo", types=["java.lang.Object"], args=["text"]) == "text"
+        with pytest.raises(ConfigError):
+            generic.call("who", retries=-1, idempotent=True)
 
 
 def test_options_of_a_call(shop: Any) -> None:

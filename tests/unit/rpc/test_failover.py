@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.unit.rpc.test_calls import connection_of, nothing_left
 
 import kubbo
 from kubbo import Code, DeadlineExceeded, Progress, RpcError
+from kubbo.errors import ConfigError
 from kubbo.wire.hessian2 import encode
 
 READONLY = frame(0xA2, 0, 1, b"\x01R")
@@ -257,6 +259,25 @@ async def test_all_attempts_are_told() -> None:
         assert len(failed.value.attempts) == 2
         assert "attempt 1" in str(failed.value)
         assert first.requests + second.requests == 3
+
+
+@pytest.mark.parametrize(("retries", "attempts"), [(None, 3), (0, 1), (4, 5)])
+async def test_a_generic_call_has_its_own_retries(retries: int | None, attempts: int) -> None:
+    """What a call says wins over the channel; a call that may have run needs `idempotent`."""
+    async with AsyncExitStack() as stack:
+        made = [FakeProvider(lambda call, body: None) for _ in range(6)]
+        providers = [await stack.enter_async_context(each) for each in made]
+        channel = await stack.enter_async_context(kubbo.Channel(timeout=20.0, retries=2))
+        addresses = ",".join(f"127.0.0.1:{each.port}" for each in providers)
+        shop = channel.generic("com.example.Shop:1.0.0", f"static:///{addresses}")
+        with pytest.raises(RpcError):
+            await shop.call("who", retries=retries)
+        assert sum(each.requests for each in providers) == 1
+        with pytest.raises(RpcError):
+            await shop.call("who", retries=retries, idempotent=True)
+        assert sum(each.requests for each in providers) == 1 + attempts
+        with pytest.raises(ConfigError):
+            await shop.call("who", retries=-1)
 
 
 async def test_a_provider_comes_back() -> None:
