@@ -81,10 +81,11 @@ NANOSECONDS = Note(
     ),
 )
 BEYOND = Note(
-    "A record that stands for a time that Python cannot hold is refused before it is sent; an"
-    " answer that a declared `datetime` cannot hold is an error.",
+    "The answer of a method that declares a time is cut to microseconds; an answer that a declared"
+    " `datetime` cannot hold is an error. Sent, and undeclared, the record that stands for such a"
+    " time keeps all.",
     (
-        "test_python_calls_java.py::test_a_record_is_no_time",
+        "test_python_calls_java.py::test_a_record_of_a_time_is_sent",
         "test_python_calls_java.py::test_a_typed_date_beyond_python_is_an_error",
     ),
 )

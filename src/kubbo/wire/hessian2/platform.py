@@ -538,9 +538,12 @@ class FormType(JavaType):
         self.form = form
 
     def write(self, writer: Writer, value: Value) -> None:
-        """Append a value of the form's Python class."""
+        """Append a value of the form's Python class, or a record that stands for one."""
         if value is None:
             writer.put(b"N")
+            return
+        if isinstance(value, Record) and value.class_name == self.form.layout.name:
+            writer.write_any(value)  # nanoseconds, as they were read where nothing was declared
             return
         accepted = isinstance(value, self._accepts) and not isinstance(value, bool)
         if accepted and self._accepts is date and isinstance(value, datetime):

@@ -130,13 +130,20 @@ LOCAL = Record(_JAVA8 + "LocalDateTimeHandle", {"time": NANOS, "date": date(2024
     ],
 )
 def test_nanoseconds_are_kept_or_cut(hint: Any, sent: Record, cut: Any) -> None:
-    """A record with the same bytes where nothing is declared; microseconds under a hint."""
+    """A record with the same bytes where nothing is declared; microseconds under a hint.
+
+    The record may be sent where the hint is, and is refused where another type is declared.
+    """
     data = encode(sent)
     found = decode(data)
     assert isinstance(found, Record)
     assert encode(found) == data
     registry = TypeRegistry()
-    assert decode(data, registry, registry.type_of(hint)) == cut
+    declared = registry.type_of(hint)
+    assert decode(data, registry, declared) == cut
+    assert encode(found, registry, declared) == data
+    with pytest.raises(EncodeError, match=r"is no java\.time\.Year"):
+        encode(found, registry, registry.type_of(java.Year))
 
 
 @pytest.mark.parametrize(
