@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 from kubbo.errors import DecodeError
 from kubbo.java import java_class_of
 from kubbo.wire.hessian2.classes import BeanType, EnumType
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType
 from kubbo.wire.hessian2.kinds import DICT, LIST
-from kubbo.wire.hessian2.types import ListType, MapType, SetType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

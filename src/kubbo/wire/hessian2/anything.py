@@ -19,6 +19,7 @@ from kubbo.java import (
     LongValue,
     Record,
 )
+from kubbo.wire.hessian2.containers import write_entries, write_items
 from kubbo.wire.hessian2.kinds import has_fields
 from kubbo.wire.hessian2.names import DATE, DOUBLE, LONG
 from kubbo.wire.hessian2.platform import FORMS, write_form
@@ -28,8 +29,6 @@ from kubbo.wire.hessian2.types import (
     JavaType,
     ObjectType,
     write_date_value,
-    write_entries,
-    write_items,
     write_long,
     write_record,
     write_whole,

@@ -32,6 +32,7 @@ from kubbo.java import (
     render,
 )
 from kubbo.wire.hessian2.classes import BeanType
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.keys import KeyGuard
 from kubbo.wire.hessian2.kinds import BINARY, DICT, ITEMS, MAPPING, SETS, has_fields
@@ -43,9 +44,6 @@ from kubbo.wire.hessian2.types import (
     CharType,
     FloatingType,
     JavaType,
-    ListType,
-    MapType,
-    SetType,
 )
 from kubbo.wire.hessian2.writer import within
 

@@ -55,6 +55,7 @@ from kubbo.java import (
     render,
 )
 from kubbo.wire.hessian2.classes import BeanType, EnumType
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType, TupleType
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.kinds import BINARY, DICT, ITEMS, LIST, MAPPING, has_dataclass_fields
 from kubbo.wire.hessian2.models import is_model, java_names
@@ -73,12 +74,8 @@ from kubbo.wire.hessian2.types import (
     DateType,
     FloatingType,
     JavaType,
-    ListType,
-    MapType,
     RecordType,
-    SetType,
     StringType,
-    TupleType,
     WholeType,
 )
 from kubbo.wire.hessian2.writer import within

@@ -37,6 +37,7 @@ from kubbo.java import (
     render,
 )
 from kubbo.wire.hessian2.classes import BeanType, EnumType, new_object
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType, TupleType
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.jsonform import from_json
 from kubbo.wire.hessian2.keys import KeyGuard
@@ -54,12 +55,8 @@ from kubbo.wire.hessian2.types import (
     DateType,
     FloatingType,
     JavaType,
-    ListType,
-    MapType,
     ObjectType,
     RecordType,
-    SetType,
-    TupleType,
     WholeType,
 )
 from kubbo.wire.hessian2.writer import within

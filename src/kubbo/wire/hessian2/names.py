@@ -16,6 +16,7 @@ from uuid import UUID
 
 from kubbo.errors import UsageError
 from kubbo.java import DateValue, LongValue, Record
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType, TupleType
 from kubbo.wire.hessian2.platform import FORMS, FormType
 from kubbo.wire.hessian2.types import (
     OBJECT,
@@ -27,13 +28,9 @@ from kubbo.wire.hessian2.types import (
     DateType,
     FloatingType,
     JavaType,
-    ListType,
-    MapType,
     ObjectType,
     RecordType,
-    SetType,
     StringType,
-    TupleType,
     WholeType,
 )
 

@@ -31,6 +31,7 @@ from kubbo.wire.hessian2.classes import (
     default_of,
     wire_order,
 )
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType, TupleType
 from kubbo.wire.hessian2.kinds import has_dataclass_fields
 from kubbo.wire.hessian2.models import ModelType, is_model, java_names, model_hints
 from kubbo.wire.hessian2.names import (
@@ -54,10 +55,6 @@ from kubbo.wire.hessian2.types import (
     BytesType,
     CharsType,
     JavaType,
-    ListType,
-    MapType,
-    SetType,
-    TupleType,
 )
 
 if typing.TYPE_CHECKING:

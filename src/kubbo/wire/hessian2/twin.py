@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from kubbo.errors import EncodeError
 from kubbo.java import JavaList, JavaMap, Key, LongValue, Record
 from kubbo.wire import native
-from kubbo.wire.hessian2 import anything, types
+from kubbo.wire.hessian2 import anything, containers, types
 from kubbo.wire.hessian2.classes import (
     BeanType,
     EnumType,
@@ -66,9 +66,9 @@ def describe_convert(java_type: JavaType) -> _Description:
     head = java_type.table is not READ, java_type.plain, type(java_type) in _CONVERT_NO_PLAIN
     if type(java_type) in _KEPT:
         return *head, "keep", (), ()
-    if type(java_type) is types.ListType:
+    if type(java_type) is containers.ListType:
         return *head, "list", java_type.item.plain, ()
-    if type(java_type) is types.MapType:
+    if type(java_type) is containers.MapType:
         return *head, "map", java_type.key.plain, java_type.value.plain
     return *head, "ask", (), ()
 
@@ -123,9 +123,9 @@ def describe_write(java_type: JavaType) -> _Description:
     if kind is types.BoxedType:
         boxed: Any = java_type
         return "boxed", boxed.primitive
-    if isinstance(java_type, types.ListType) and kind is types.ListType:
+    if isinstance(java_type, containers.ListType) and kind is containers.ListType:
         return "list", java_type.item, java_type.java_type
-    if isinstance(java_type, types.MapType) and kind is types.MapType:
+    if isinstance(java_type, containers.MapType) and kind is containers.MapType:
         return "map", java_type.key, java_type.value, java_type.java_type
     if isinstance(java_type, BeanType) and kind is BeanType:
         attributes = [sys.intern(field.attribute) for field in java_type.fields]
@@ -167,7 +167,7 @@ def _twins() -> tuple[Any, Any]:
             "KeyGuard": KeyGuard,
             "Layout": Layout,
             "LongValue": LongValue,
-            "ONCE": types._ONCE,
+            "ONCE": containers._ONCE,
             "READ": READ,
             "Reader": PureReader,
             "Record": Record,
