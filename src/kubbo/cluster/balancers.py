@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable, Mapping
 
     from kubbo.cluster.member import Member, Picker, Pool
+    from kubbo.config import Parameter
     from kubbo.model import Invocation
 
-__all__ = ["LoadBalance", "RandomBalance"]
+__all__ = ["DEFAULT_LOADBALANCE", "LoadBalance", "RandomBalance", "make_balance"]
+
+DEFAULT_LOADBALANCE: Final = "random"
 
 
 class LoadBalance(Protocol):
@@ -41,7 +47,7 @@ class RandomBalance:
         """See `LoadBalance.bind`."""
         members = pool.members
         random = self._random
-        weights = [max(0, member.endpoint.weight) for member in members]
+        weights = pool.weights
         if min(weights) == max(weights):
             count = len(members)
 
@@ -58,3 +64,20 @@ class RandomBalance:
             return members[bisect_right(sums, random() * total)]
 
         return pick_by_weight
+
+
+def make_balance(
+    name: str,
+    rng: random.Random,
+    clock: Callable[[], float],
+    parameters: Mapping[str, Parameter],
+) -> LoadBalance:
+    """The balancer of Dubbo's name; `clock` gives the seconds of the event loop.
+
+    Raises:
+        ConfigError: there is none of this name, or a parameter does not fit.
+    """
+    del clock, parameters
+    if name == "random":
+        return RandomBalance(rng)
+    raise ConfigError(f"loadbalance={name!r} is no balancer; there is random")

@@ -1,11 +1,12 @@
 """The members of one target, kept up with its resolver and with their connections.
 
-Runs at update rate only: whenever the resolver publishes or a connection comes or goes, the
-pool is made anew and swapped in by one assignment. Calls in flight keep what they began with.
+Runs at update rate only: whenever the resolver publishes or a connection comes or goes,
+`generation` goes up, and whoever has bound something to the members binds it anew before its next
+call (see `Selection`). Calls in flight keep what they began with.
 
-The pool holds the members that are connected and not draining; where there is none, the
-draining ones; where there is none of those either, all of them, so that a call dials (and
-says why it cannot). A provider that left the view keeps its connection until its calls
+Of the members that a call may go to, those are chosen that are connected and not draining; where
+there is none, the draining ones; where there is none of those either, all of them, so that a call
+dials (and says why it cannot). A provider that left the view keeps its connection until its calls
 have been answered. Where the source cannot know that it is gone (DNS), it goes on taking calls
 until one of the listed ones is connected.
 """
@@ -14,16 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
-from kubbo.cluster.member import Member, Pool
+from kubbo.cluster.member import Member
 from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
 from kubbo.model import Step
 from kubbo.naming.resolution import Absent, Failed, Members, Pending, hint_refresh
 from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
-    from kubbo.cluster.balancers import LoadBalance
+    from collections.abc import Callable, Sequence
+
     from kubbo.model import Deadline, Endpoint
     from kubbo.naming.resolution import Resolution, Resolver
     from kubbo.transport.dialer import Dialers
@@ -36,18 +39,16 @@ _log = logging.getLogger("kubbo.directory")
 class Directory:
     """Watches `resolver` from `start` to `aclose`. `target` is its name in messages."""
 
-    def __init__(
-        self, target: str, resolver: Resolver, dialers: Dialers, balance: LoadBalance
-    ) -> None:
+    def __init__(self, target: str, resolver: Resolver, dialers: Dialers) -> None:
         self.target = target
         self.resolution: Resolution = Pending()
+        self.generation = 0
         self._resolver = resolver
         self._dialers = dialers
-        self._balance = balance
         self._members: dict[tuple[str, int], Member] = {}
         self._leaving: dict[tuple[str, int], Member] = {}
-        self._pool: Pool | None = None
-        self._down: frozenset[tuple[str, int]] = frozenset()
+        self._subscribers: dict[Member, Callable[[], None]] = {}
+        self._down: set[tuple[str, int]] = set()
         self._known: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -67,16 +68,32 @@ class Directory:
             _log.exception("the resolver of %s failed", self.target)
             self.publish(Failed(error))
 
-    def pool(self) -> Pool | None:
-        """What to choose from now, None while nothing is known or nobody is there."""
-        return self._pool
+    def members(self) -> tuple[Member, ...]:
+        """Everybody who may be called: the view, and who left it but may still be there."""
+        return (*self._members.values(), *self._leaving.values())
 
-    async def wait_pool(self, deadline: Deadline) -> Pool:
-        """The pool, as soon as the resolver has said something. Safe to cancel.
+    def choose(self, among: Sequence[Member]) -> tuple[Member, ...]:
+        """Of some of `members()`, those to call now; see the head of the module."""
+        by_state: dict[State, list[Member]] = {}
+        leaving: list[Member] = []
+        listed: list[Member] = []
+        for member in among:
+            if member.endpoint.key in self._leaving:
+                leaving.append(member)
+            else:
+                listed.append(member)
+                by_state.setdefault(member.dialer.state, []).append(member)
+        return tuple(by_state.get(State.READY) or leaving or by_state.get(State.DRAINING) or listed)
+
+    def weights(self, members: Sequence[Member]) -> tuple[float, ...]:
+        """The weight of each member now."""
+        return tuple([max(0, member.endpoint.weight) for member in members])
+
+    async def wait_resolved(self, deadline: Deadline) -> None:
+        """Return when the resolver has said something. Safe to cancel.
 
         Raises:
             DeadlineExceeded: it said nothing in time.
-            NoProvider: it says that there is no provider, or cannot say.
         """
         if isinstance(self.resolution, Pending):
             if self._known is None:
@@ -88,10 +105,11 @@ class Directory:
                 raise DeadlineExceeded(
                     f"{self.target} was not resolved in time", progress=Progress.NOT_SENT
                 ) from None
-        pool = self._pool
-        if pool is None:
-            raise self.no_provider()
-        return pool
+
+    def steps(self) -> tuple[Step, ...]:
+        """The funnel up to the members."""
+        resolution = self.resolution
+        return () if isinstance(resolution, Pending) else resolution.steps
 
     def no_provider(self) -> NoProvider:
         """Why there is nothing to choose from."""
@@ -126,54 +144,54 @@ class Directory:
         for endpoint in endpoints:
             member = old.pop(endpoint.key, None)
             if member is None:
-                member = Member(endpoint, self._dialers.acquire(endpoint))
-                member.dialer.subscribers.add(self.rebind)
+                member = self._acquire(endpoint)
             else:
                 member.endpoint = endpoint
             self._members[endpoint.key] = member
+        self._down.intersection_update(self._members)
+        for member in self._members.values():
+            self._note_state(member)
         self._leaving = {} if definite else old
         if definite:
             for member in old.values():
                 self._drop(member)
-        self.rebind()
+        else:
+            self._let_go()
+        self.generation += 1
 
-    def _let_go(self, *, replaced: bool) -> None:
+    def _let_go(self) -> None:
         """Drop who left the view, once it is replaced; before, who does not work any more."""
+        replaced = any(each.dialer.state is State.READY for each in self._members.values())
         for key, member in list(self._leaving.items()):
             if replaced or member.dialer.state is not State.READY:
                 del self._leaving[key]
                 self._drop(member)
 
+    def _acquire(self, endpoint: Endpoint) -> Member:
+        member = Member(endpoint, self._dialers.acquire(endpoint))
+        subscriber = self._subscribers[member] = partial(self._member_changed, member)
+        member.dialer.subscribers.add(subscriber)
+        return member
+
     def _drop(self, member: Member) -> None:
-        member.dialer.subscribers.discard(self.rebind)
+        member.dialer.subscribers.discard(self._subscribers.pop(member))
         self._dialers.release(member.dialer)
 
-    def rebind(self) -> None:
-        """Make the pool anew from the members and the states of their connections."""
-        by_state: dict[State, list[Member]] = {}
-        for member in self._members.values():
-            by_state.setdefault(member.dialer.state, []).append(member)
-        self._hint(frozenset(each.endpoint.key for each in by_state.get(State.DOWN, ())))
-        ready = by_state.get(State.READY, [])
-        self._let_go(replaced=bool(ready))
-        chosen = (
-            ready
-            or list(self._leaving.values())
-            or by_state.get(State.DRAINING)
-            or self._members.values()
-        )
-        if not chosen:
-            self._pool = None
-            return
-        pool = Pool(tuple(chosen))
-        pool.picker = self._balance.bind(pool)
-        self._pool = pool
+    def _member_changed(self, member: Member) -> None:
+        """The state of a member's connection has changed."""
+        self.generation += 1
+        if self._members.get(member.endpoint.key) is member:
+            self._note_state(member)
+        if self._leaving:
+            self._let_go()
 
-    def _hint(self, down: frozenset[tuple[str, int]]) -> None:
+    def _note_state(self, member: Member) -> None:
         """Tell the resolver when one more connection fails: the provider may have moved."""
-        more = down - self._down
-        self._down = down
-        if more:
+        key = member.endpoint.key
+        if member.dialer.state is not State.DOWN:
+            self._down.discard(key)
+        elif key not in self._down:
+            self._down.add(key)
             hint_refresh(self._resolver)
 
     async def aclose(self) -> None:

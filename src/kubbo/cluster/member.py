@@ -1,9 +1,14 @@
-"""An endpoint with its connection and its load."""
+"""An endpoint with its connection and its load, and the pools that it is chosen from.
+
+Load is counted here for every attempt, whatever balancer is in use: a change of the policy, of
+a weight or of the view loses nothing of what is known.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from math import exp, inf
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,17 +18,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Member", "Picker", "Pool"]
 
+LATENCY_MEMORY: Final = 10.0
+"""Seconds in which a peak of the latency decays to 37%. Finagle's default for its peak EWMA."""
+
 
 @dataclass(slots=True, eq=False)
 class Member:
     """One provider as its consumer sees it; it survives updates of its endpoint.
 
-    `active` counts attempts in flight. Balancers read it, the attempts keep it.
+    Attributes:
+        endpoint: as the last view has it.
+        dialer: keeps its connection.
+        since: loop time at which it was first seen ready, minus infinity if it was there
+            in the first view: nobody knows how long that one has been warm.
+        active: attempts in flight.
+        latency: a moving average of seconds that jumps to a peak at once and decays slowly;
+            0 until something was measured.
+        measured_at: loop time of the last measurement.
+        attempts: attempts that ended, and `answered` those of them that were no fault.
+        answered_seconds: time that the answered ones took, all together.
     """
 
     endpoint: Endpoint
     dialer: Dialer
+    since: float = -inf
     active: int = 0
+    latency: float = 0.0
+    measured_at: float = -inf
+    attempts: int = 0
+    answered: int = 0
+    answered_seconds: float = 0.0
+
+    def measure(self, elapsed: float, now: float) -> None:
+        """Take the `elapsed` seconds of an attempt into the latency."""
+        latency = self.latency
+        if elapsed < latency:
+            kept = exp((self.measured_at - now) / LATENCY_MEMORY)
+            elapsed += (latency - elapsed) * kept
+        self.latency = elapsed
+        self.measured_at = now
 
 
 Picker: TypeAlias = "Callable[[Invocation], Member]"
@@ -32,7 +65,12 @@ Picker: TypeAlias = "Callable[[Invocation], Member]"
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """Members to choose from; never empty. It changes only by being replaced."""
+    """Members to choose from; never empty. It changes only by being replaced.
+
+    `weights` has one for each member: that of its endpoint, reduced while it warms up.
+    Weights are relative, 0 takes no calls while another member has some.
+    """
 
     members: tuple[Member, ...]
+    weights: tuple[float, ...]
     picker: Picker | None = None

@@ -7,20 +7,20 @@ was answered never. Dubbo repeats whatever failed without an answer, writes incl
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kubbo.cluster.member import Pool
-from kubbo.errors import Code, NoProvider, Progress, RpcError
+from kubbo.errors import Code, ConfigError, NoProvider, Progress, RpcError
 
 if TYPE_CHECKING:
-    from kubbo.cluster.balancers import LoadBalance
-    from kubbo.cluster.directory import Directory
-    from kubbo.cluster.member import Member
-    from kubbo.model import Invocation, Result
-    from kubbo.wire.codec import Codec
+    from collections.abc import Mapping
 
-__all__ = ["Attempts", "Cluster", "Failfast", "Failover"]
+    from kubbo.cluster.attempts import Attempts
+    from kubbo.config import Parameter
+    from kubbo.model import Invocation, Result
+
+__all__ = ["DEFAULT_CLUSTER", "Cluster", "Failfast", "Failover", "make_policy"]
+
+DEFAULT_CLUSTER: Final = "failover"
 
 _HOPELESS: Final = frozenset(
     {
@@ -32,18 +32,6 @@ _HOPELESS: Final = frozenset(
     }
 )
 """What another provider would say as well, or nobody waits for any more."""
-
-
-class Attempts(Protocol):
-    """Makes attempts of one call; remembers who was tried, so that a policy need not."""
-
-    def untried(self) -> bool:
-        """Whether there is a member that this call has not tried yet."""
-        ...
-
-    async def __call__(self) -> Result:
-        """Pick a member that was not tried yet, where there is one, and send."""
-        ...
 
 
 class Cluster(Protocol):
@@ -92,51 +80,15 @@ class Failfast:
         return await attempts()
 
 
-RETRY_PAUSE: Final = 0.05
-"""Seconds before a member is tried again, doubled each time: it needs a moment to come back."""
+def make_policy(name: str, retries: int, parameters: Mapping[str, Parameter]) -> Cluster:
+    """The policy of Dubbo's name.
 
-
-class DirectoryAttempts:
-    """The attempts of one call over a directory. A retry sees the pool of its own moment."""
-
-    __slots__ = ("_balance", "_codec", "_directory", "_invocation", "_tried")
-
-    def __init__(
-        self, invocation: Invocation, directory: Directory, balance: LoadBalance, codec: Codec
-    ) -> None:
-        self._invocation = invocation
-        self._directory = directory
-        self._balance = balance
-        self._codec = codec
-        self._tried: list[Member] = []
-
-    async def __call__(self) -> Result:
-        """See `Attempts`."""
-        invocation = self._invocation
-        pool = self._directory.pool()
-        if pool is None:
-            # What cannot be encoded is told before anybody is waited for.
-            self._codec.encode_request(invocation, 1.0)
-            pool = await self._directory.wait_pool(invocation.deadline)
-        picker = pool.picker or self._balance.bind(pool)
-        member = picker(invocation)
-        if member in self._tried:
-            rest = self._rest(pool)
-            if rest:
-                member = self._balance.bind(Pool(rest))(invocation)
-            else:
-                await asyncio.sleep(RETRY_PAUSE * 2 ** (len(self._tried) - 1))
-        self._tried.append(member)
-        member.active += 1
-        try:
-            return await member.dialer.send(invocation, self._codec)
-        finally:
-            member.active -= 1
-
-    def untried(self) -> bool:
-        """See `Attempts`."""
-        pool = self._directory.pool()
-        return pool is not None and bool(self._rest(pool))
-
-    def _rest(self, pool: Pool) -> tuple[Member, ...]:
-        return tuple(member for member in pool.members if member not in self._tried)
+    Raises:
+        ConfigError: there is none of this name, or a parameter does not fit.
+    """
+    del parameters
+    if name == "failover":
+        return Failover(retries) if retries else Failfast()
+    if name == "failfast":
+        return Failfast()
+    raise ConfigError(f"cluster={name!r} is no policy; there are failfast, failover")

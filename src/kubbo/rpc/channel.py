@@ -11,7 +11,6 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
-from kubbo.cluster.balancers import LoadBalance, RandomBalance
 from kubbo.cluster.directory import Directory
 from kubbo.config import Options
 from kubbo.errors import UsageError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
+    from kubbo.cluster.balancers import LoadBalance
     from kubbo.model import Value
     from kubbo.naming.resolution import Resolver
     from kubbo.rpc.filters import Filter
@@ -52,7 +52,9 @@ class Channel:
         application: this application's name, which providers are told.
         naming: where targets are looked up: kubeconfig, context, namespace.
         filters: surround every call, the first one outermost.
-        balance: chooses the member for an attempt; by weight at random by default.
+        cluster: name of the policy; see `kubbo.cluster.policies`.
+        loadbalance: name of the balancer, which chooses the member for an attempt.
+        balance: a balancer of your own instead, which serves every reference.
         tls: for connections to providers; plain text without it.
         max_payload_bytes: the largest message, both ways.
         limits: on what an answer may hold.
@@ -71,19 +73,23 @@ class Channel:
         application: str = "",
         naming: NamingContext | None = None,
         filters: Sequence[Filter] = (),
+        cluster: str | None = None,
+        loadbalance: str | None = None,
         balance: LoadBalance | None = None,
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         limits: Limits | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._options = Options(timeout, retries, None, attachments or {})
+        self._options = Options(
+            timeout, retries, None, attachments or {}, cluster=cluster, loadbalance=loadbalance
+        )
         self._application = application
         self._naming = naming or NamingContext()
         self._filters = tuple(filters)
         # Load is spread by chance and nothing is kept secret by it.
         self._rng = rng or random.Random()  # noqa: S311
-        self._balance = balance or RandomBalance(self._rng)
+        self._balance = balance
         self._tls = tls
         self._max_payload_bytes = max_payload_bytes
         self._limits = limits or Limits()
@@ -179,8 +185,9 @@ class Channel:
             key,
             self._directory(key, target),
             Dubbo2Codec(registry, limits=self._limits, application=self._application),
-            self._balance,
             base=given.over(self._options),
+            rng=self._rng,
+            balance=self._balance,
             filters=self._filters,
         )
 
@@ -196,7 +203,7 @@ class Channel:
                 if parsed is None
                 else open_resolver(parsed, self._naming)
             )
-            directory = Directory(name, resolver, self._dialers, self._balance)
+            directory = Directory(name, resolver, self._dialers)
             self._directories[name] = directory
             directory.start()
         return directory

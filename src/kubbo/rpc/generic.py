@@ -165,7 +165,8 @@ class GenericReference:
         if via is None and (self._generic or (types is None and args)):
             via = "$invoke"
         if via is None:
-            return await self._reference.call(self._signature(method, types or ()), args, given)
+            plan = self._reference.plan(self._signature(method, types or ()), given)
+            return await self._reference.call(plan, args)
         signature = INVOKES.get(via)
         if signature is None:
             raise UsageError(f"via={via!r}: a generic call goes via {' or '.join(INVOKES)}")
@@ -173,7 +174,7 @@ class GenericReference:
         given = replace(given, attachments={**(given.attachments or {}), _ATTACHMENT: form})
         sent = [method, None if types is None else list(types), self._shown(types, args, form)]
         try:
-            result = await self._reference.call(signature, sent, given)
+            result = await self._reference.call(self._reference.plan(signature, given), sent)
         except RemoteException as error:
             raise _inner_exception(error) from None
         try:

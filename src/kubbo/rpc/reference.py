@@ -1,15 +1,19 @@
 """A consumer's view of one interface: options, filters, policy and attempts, put together.
 
-What can be known before a call is worked out when the reference is made. A call then
-makes an invocation and walks down: filters, cluster policy, attempts, connection.
+What can be known before a call is worked out once for each method and its options: the plan. A
+call then makes an invocation and walks down: filters, cluster policy, attempts, connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kubbo.cluster.policies import Cluster, DirectoryAttempts, Failfast, Failover
+from kubbo.cluster.attempts import SelectedAttempts
+from kubbo.cluster.balancers import DEFAULT_LOADBALANCE, make_balance
+from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
+from kubbo.cluster.selection import Selection
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
 from kubbo.errors import UsageError
 from kubbo.model import Deadline, Invocation, Kind
@@ -17,11 +21,13 @@ from kubbo.rpc.context import CURRENT
 from kubbo.rpc.filters import compose
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import random
+    from collections.abc import Hashable, Mapping, Sequence
 
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.directory import Directory
-    from kubbo.model import Result, ServiceKey, Signature, Value
+    from kubbo.cluster.policies import Cluster
+    from kubbo.model import Handler, Result, ServiceKey, Signature, Value
     from kubbo.rpc.filters import Filter
     from kubbo.rpc.service import Interface, Method
     from kubbo.wire.codec import Codec
@@ -30,42 +36,73 @@ __all__ = ["Reference", "make_stub", "options"]
 
 T = TypeVar("T")
 
-_FAILFAST = Failfast()
 _NO_OPTIONS = Options()
 
 
+@dataclass(slots=True, eq=False)
+class Plan:
+    """What the calls of one method with the same options have in common.
+
+    It holds until `Reference.version` changes.
+    """
+
+    signature: Signature
+    kind: Kind
+    timeout: float
+    idempotent: bool
+    attachments: Mapping[str, Value]
+    handler: Handler
+    version: int
+
+
 class Reference:
-    """Calls the providers of one service key through one directory."""
+    """Calls the providers of one service key through one directory.
+
+    `balance` is an object that serves every call, or None where options name the balancer.
+    """
 
     def __init__(
         self,
         service: ServiceKey,
         directory: Directory,
         codec: Codec,
-        balance: LoadBalance,
         *,
         base: Options,
+        rng: random.Random,
+        balance: LoadBalance | None = None,
         filters: Sequence[Filter] = (),
     ) -> None:
         self.service = service
         self.directory = directory
+        self.version = 0
         self._codec = codec
-        self._balance = balance
         self._base = base
-        self._policies: dict[int, Cluster] = {0: _FAILFAST}
-        self._handlers: dict[int, Any] = {}
+        self._rng = rng
+        self._balance = balance
         self._filters = filters
         self._loop = asyncio.get_running_loop()
+        self._selections: dict[Hashable, Selection] = {}
+        self._handlers: dict[Hashable, Handler] = {}
 
-    async def call(
-        self,
-        signature: Signature,
-        arguments: Sequence[Value],
-        given: Options,
-        *,
-        oneway: bool = False,
-    ) -> Result:
-        """Make a call; `given` are its options, the reference's and channel's fill the rest.
+    def plan(self, signature: Signature, given: Options, *, oneway: bool = False) -> Plan:
+        """Prepare calls of a method with its options; reference and channel fill the rest.
+
+        Raises:
+            ConfigError: there is no such policy or balancer.
+        """
+        chosen = given.over(self._base)
+        return Plan(
+            signature,
+            Kind.ONEWAY if oneway else Kind.UNARY,
+            chosen.timeout or DEFAULT_TIMEOUT,
+            bool(chosen.idempotent),
+            chosen.attachments,
+            self._handler(chosen),
+            self.version,
+        )
+
+    async def call(self, plan: Plan, arguments: Sequence[Value]) -> Result:
+        """Make a call.
 
         Raises:
             EncodeError: an argument does not fit its type; nothing was sent.
@@ -74,35 +111,48 @@ class Reference:
             RpcError: the call failed; `progress` says whether the method may have run.
             Exception: what the method threw, where its class is declared.
         """
-        chosen = given.over(self._base)
-        deadline = Deadline(self._loop.time() + (chosen.timeout or DEFAULT_TIMEOUT))
+        deadline = Deadline(self._loop.time() + plan.timeout)
         serving = CURRENT.get()
         if serving is not None and serving.deadline is not None:
             deadline = deadline.sooner(serving.deadline)
         invocation = Invocation(
             self.service,
-            signature,
+            plan.signature,
             arguments,
             deadline,
-            Kind.ONEWAY if oneway else Kind.UNARY,
-            bool(chosen.idempotent),
-            dict(chosen.attachments),
+            plan.kind,
+            plan.idempotent,
+            dict(plan.attachments),
         )
-        retries = DEFAULT_RETRIES if chosen.retries is None else chosen.retries
-        handler = self._handlers.get(retries)
-        if handler is None:
-            handler = self._handlers[retries] = self._compose(retries)
-        result: Result = await handler(invocation)
-        return result
+        return await plan.handler(invocation)
 
-    def _compose(self, retries: int) -> Any:
-        policy: Cluster = Failover(retries) if retries else _FAILFAST
+    def _handler(self, chosen: Options) -> Handler:
+        retries = DEFAULT_RETRIES if chosen.retries is None else chosen.retries
+        parameters = tuple(sorted(chosen.parameters.items()))
+        key = (chosen.cluster, retries, chosen.loadbalance, parameters)
+        handler = self._handlers.get(key)
+        if handler is None:
+            policy = make_policy(chosen.cluster or DEFAULT_CLUSTER, retries, chosen.parameters)
+            handler = self._handlers[key] = self._compose(policy, self._selection(chosen))
+        return handler
+
+    def _selection(self, chosen: Options) -> Selection:
+        name = chosen.loadbalance or DEFAULT_LOADBALANCE
+        key = (name, tuple(sorted(chosen.parameters.items())))
+        selection = self._selections.get(key)
+        if selection is None:
+            balance = self._balance or make_balance(
+                name, self._rng, self._loop.time, chosen.parameters
+            )
+            selection = self._selections[key] = Selection(self.directory, balance)
+        return selection
+
+    def _compose(self, policy: Cluster, selection: Selection) -> Handler:
+        codec = self._codec
+        loop = self._loop
 
         async def clustered(invocation: Invocation) -> Result:
-            return await policy(
-                invocation,
-                DirectoryAttempts(invocation, self.directory, self._balance, self._codec),
-            )
+            return await policy(invocation, SelectedAttempts(invocation, selection, codec, loop))
 
         return compose(self._filters, clustered)
 
@@ -113,11 +163,12 @@ class Stub:
     Its own attributes begin with `kubbo_`, so that no method of an interface meets them.
     """
 
-    __slots__ = ("kubbo_options", "kubbo_reference")
+    __slots__ = ("kubbo_options", "kubbo_plans", "kubbo_reference")
 
     def __init__(self, reference: Reference, given: Options = _NO_OPTIONS) -> None:
         self.kubbo_reference = reference
         self.kubbo_options = given
+        self.kubbo_plans: dict[Method, Plan] = {}
 
     def __repr__(self) -> str:
         reference = self.kubbo_reference
@@ -134,12 +185,14 @@ def make_stub(interface: Interface, reference: Reference) -> Stub:
 
 def _stub_method(each: Method) -> Any:
     async def call(self: Stub, *args: Value, **kwargs: Value) -> Value:
-        given = self.kubbo_options
-        chosen = each.options if given is _NO_OPTIONS else given.over(each.options)
-        result = await self.kubbo_reference.call(
-            each.signature, each.arrange(args, kwargs), chosen, oneway=each.oneway
-        )
-        return result.value
+        reference = self.kubbo_reference
+        plan = self.kubbo_plans.get(each)
+        if plan is None or plan.version != reference.version:
+            given = self.kubbo_options.over(each.options)
+            plan = self.kubbo_plans[each] = reference.plan(
+                each.signature, given, oneway=each.oneway
+            )
+        return (await reference.call(plan, each.arrange(args, kwargs))).value
 
     call.__name__ = call.__qualname__ = each.name
     call.__doc__ = f"Call {each.signature}."

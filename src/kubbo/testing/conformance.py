@@ -63,7 +63,7 @@ def _pool(*weights: int) -> Pool:
     # A balancer reads the endpoint and the load of a member; it has no business with its dialer.
     nobody = cast("Dialer", None)
     endpoints = [Endpoint(f"10.0.0.{n}", 20880, weight=each) for n, each in enumerate(weights)]
-    return Pool(tuple(Member(each, nobody) for each in endpoints))
+    return Pool(tuple(Member(each, nobody) for each in endpoints), tuple(map(float, weights)))
 
 
 def _invocation() -> Invocation:

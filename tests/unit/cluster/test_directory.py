@@ -10,8 +10,9 @@ import pytest
 
 from kubbo.cluster.balancers import RandomBalance
 from kubbo.cluster.directory import Directory
+from kubbo.cluster.selection import Selection
 from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
-from kubbo.model import Deadline, Endpoint, Step
+from kubbo.model import Deadline, Endpoint, Invocation, ServiceKey, Signature, Step
 from kubbo.naming.resolution import Absent, Failed, Members, Pending
 from kubbo.transport.dialer import State
 
@@ -70,13 +71,19 @@ class Script:
 
 def make(*says: Resolution | Exception) -> tuple[Directory, FakeDialers]:
     dialers = FakeDialers()
-    balance = RandomBalance(random.Random(1))
-    directory = Directory("static:///x:1", Script(*says), cast("Dialers", dialers), balance)
+    directory = Directory("static:///x:1", Script(*says), cast("Dialers", dialers))
     return directory, dialers
 
 
+CALL = Invocation(ServiceKey("com.example.GreetService"), Signature("greet"), (), Deadline(1.0))
+
+
+def selection(directory: Directory) -> Selection:
+    return Selection(directory, RandomBalance(random.Random(1)))
+
+
 def addresses(directory: Directory) -> set[str]:
-    pool = directory.pool()
+    pool = selection(directory).pool(CALL)
     return {member.endpoint.host for member in pool.members} if pool else set()
 
 
@@ -90,7 +97,7 @@ async def test_members_that_stay_keep_their_connection() -> None:
     assert dialers.held[B.key] is kept
     assert dialers.acquired == 3
     assert addresses(directory) == {B.host, C.host}
-    pool = directory.pool()
+    pool = selection(directory).pool(CALL)
     assert pool is not None
     assert {m.endpoint.weight for m in pool.members} == {7, 100}
     await directory.aclose()
@@ -117,7 +124,9 @@ async def test_a_call_waits_for_the_first_word() -> None:
     """wait_pool returns as soon as members are published, whoever waits."""
     directory, _ = make()
     deadline = Deadline(asyncio.get_running_loop().time() + 60)
-    waiting = [asyncio.create_task(directory.wait_pool(deadline)) for _ in range(3)]
+    waiting = [
+        asyncio.create_task(selection(directory).wait_pool(CALL, deadline)) for _ in range(3)
+    ]
     await asyncio.sleep(0)
     directory.publish(Pending())
     await asyncio.sleep(0)
@@ -131,7 +140,7 @@ async def test_a_silent_resolver_ends_at_the_deadline() -> None:
     """The deadline of the call bounds the wait; nothing was sent."""
     directory, _ = make()
     with pytest.raises(DeadlineExceeded, match="not resolved in time") as caught:
-        await directory.wait_pool(Deadline(asyncio.get_running_loop().time()))
+        await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time()))
     assert caught.value.progress is Progress.NOT_SENT
     await directory.aclose()
 
@@ -148,7 +157,7 @@ async def test_no_provider_says_why(says: Resolution, text: str) -> None:
     directory, _ = make(says)
     directory.start()
     with pytest.raises(NoProvider, match="no ready pod") as caught:
-        await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 60))
+        await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 60))
     assert text in str(caught.value)
     assert len(caught.value.funnel) == 1
     assert caught.value.progress is Progress.NOT_SENT
@@ -163,7 +172,7 @@ async def test_a_resolver_that_raises_fails_calls(
     directory, _ = make(bug)
     directory.start()
     with pytest.raises(NoProvider, match=str(bug)):
-        await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 60))
+        await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 60))
     assert bool(caplog.records) == isinstance(bug, ZeroDivisionError)
     await directory.aclose()
 
@@ -173,7 +182,7 @@ async def test_an_empty_view_is_believed_and_left_again() -> None:
     directory, dialers = make()
     directory.publish(Members((A,)))
     directory.publish(Absent("scaled to zero"))
-    assert directory.pool() is None
+    assert selection(directory).pool(CALL) is None
     assert dialers.held == {}
     directory.publish(Members((B,)))
     assert addresses(directory) == {B.host}
@@ -183,7 +192,8 @@ async def test_an_empty_view_is_believed_and_left_again() -> None:
 def pool_of(*endpoints: Endpoint) -> Any:
     from kubbo.cluster.member import Member, Pool
 
-    return Pool(tuple(Member(each, cast("Any", FakeDialer(each))) for each in endpoints))
+    members = tuple(Member(each, cast("Any", FakeDialer(each))) for each in endpoints)
+    return Pool(members, tuple(float(each.weight) for each in endpoints))
 
 
 @pytest.mark.parametrize(
@@ -226,10 +236,9 @@ async def test_a_connection_that_fails_is_a_hint_for_the_resolver() -> None:
     """Each provider that goes down is told once, not each time it is still down."""
     resolver = Hinted(Members((A, B)))
     dialers = FakeDialers()
-    balance = RandomBalance(random.Random(1))
-    directory = Directory("dns:///x:1", resolver, cast("Dialers", dialers), balance)
+    directory = Directory("dns:///x:1", resolver, cast("Dialers", dialers))
     directory.start()
-    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
     assert resolver.hints == 0
     dialers.held[A.key].become(State.DOWN)
     assert resolver.hints == 1
@@ -246,7 +255,7 @@ async def test_closing_tells_who_still_waits() -> None:
     directory, _ = make()
     directory.start()
     deadline = Deadline(asyncio.get_running_loop().time() + 60)
-    waiting = asyncio.create_task(directory.wait_pool(deadline))
+    waiting = asyncio.create_task(selection(directory).wait_pool(CALL, deadline))
     await asyncio.sleep(0)
     await directory.aclose()
     with pytest.raises(NoProvider, match="closed"):
@@ -257,7 +266,7 @@ async def test_a_vanished_provider_works_until_the_replacement_is_up() -> None:
     """DNS cannot know that an address is gone: its connection takes calls until another can."""
     directory, dialers = make(Members((A, B), definite=False))
     directory.start()
-    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
     dialers.held[B.key].become(State.DOWN)
     dialers.next_state = State.CONNECTING
     directory.publish(Members((C,), definite=False))
@@ -274,7 +283,7 @@ async def test_a_vanished_provider_that_breaks_is_not_dialled_again() -> None:
     """It stays for its working connection, not for its address; and it may come back."""
     directory, dialers = make(Members((A, B), definite=False))
     directory.start()
-    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
     dialers.next_state = State.CONNECTING
     directory.publish(Members((C,), definite=False))
     assert addresses(directory) == {A.host, B.host}
@@ -292,7 +301,7 @@ async def test_a_source_that_knows_ends_it() -> None:
     """What the API server does not list is gone, working connection or not."""
     directory, dialers = make(Members((A,), definite=False))
     directory.start()
-    await directory.wait_pool(Deadline(asyncio.get_running_loop().time() + 5))
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
     dialers.next_state = State.CONNECTING
     directory.publish(Members((B,), definite=False))
     assert addresses(directory) == {A.host}

@@ -298,8 +298,9 @@ async def test_other_forms_are_refused(both, form):
     direct = both.channel.generic(KEY, both.target)
     signature = INVOKES["$invoke"]
     given = kubbo.config.Options(attachments={"generic": form})
+    plan = direct._reference.plan(signature, given)
     with pytest.raises(RpcError, match="is not served"):
-        await direct._reference.call(signature, ["find", None, [b"\xac\xed"]], given)
+        await direct._reference.call(plan, ["find", None, [b"\xac\xed"]])
     assert both.here.orders == []
 
 
@@ -315,8 +316,9 @@ async def test_other_forms_are_refused(both, form):
 async def test_a_request_that_names_no_method_is_refused(both, sent, told):
     """Whatever a peer writes into the three arguments of `$invoke`."""
     direct = both.channel.generic(KEY, both.target)
+    plan = direct._reference.plan(INVOKES["$invoke"], kubbo.config.Options())
     with pytest.raises(RpcError, match=told) as refused:
-        await direct._reference.call(INVOKES["$invoke"], sent, kubbo.config.Options())
+        await direct._reference.call(plan, sent)
     assert refused.value.progress is Progress.NOT_SENT
 
 

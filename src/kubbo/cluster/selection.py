@@ -1,0 +1,123 @@
+"""From the members of a directory to the pool for one call.
+
+    every member of the view
+      -> routers, in their order       which of them may take a call of this kind
+      -> Directory.choose              of those, the connected ones; see there
+      -> weights, balancer.bind        once for each kind of call and state of the view
+
+A selection belongs to one reference and its settings, a directory to everybody who calls its
+target. It looks whether the directory has changed when it is asked, so that ten changes between
+two calls cost one binding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kubbo.cluster.member import Pool
+from kubbo.errors import NoProvider
+from kubbo.model import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from kubbo.cluster.balancers import LoadBalance
+    from kubbo.cluster.directory import Directory
+    from kubbo.cluster.member import Member
+    from kubbo.cluster.routers import Router
+    from kubbo.model import Deadline, Invocation
+
+__all__ = ["Selection"]
+
+MAX_KINDS: Final = 1_000
+"""Pools that are kept. A router with more kinds of calls than this starts anew: rules that tell
+so many apart depend on what callers send, and that must not fill the memory."""
+
+
+class Selection:
+    """Routers and a balancer over the members of `directory`."""
+
+    def __init__(
+        self, directory: Directory, balance: LoadBalance, routers: Sequence[Router] = ()
+    ) -> None:
+        self.directory = directory
+        self._balance = balance
+        self._routers = tuple(routers)
+        self._generation = -1
+        self._pools: dict[tuple[Hashable, ...], Pool | None] = {}
+
+    @property
+    def routers(self) -> tuple[Router, ...]:
+        """The routers, in the order in which they narrow."""
+        return self._routers
+
+    def route(self, routers: Sequence[Router]) -> None:
+        """Use other routers from the next attempt on."""
+        self._routers = tuple(routers)
+        self._generation = -1
+
+    def pool(self, invocation: Invocation) -> Pool | None:
+        """What to choose from for this call; None if nothing is known or nobody is left."""
+        generation = self.directory.generation
+        if generation != self._generation or len(self._pools) > MAX_KINDS:
+            self._pools.clear()
+            self._generation = generation
+        kinds = (
+            tuple([router.classify(invocation) for router in self._routers])
+            if self._routers
+            else ()
+        )
+        try:
+            return self._pools[kinds]
+        except KeyError:
+            pool = self._pools[kinds] = self._bind(kinds)
+            return pool
+
+    async def wait_pool(self, invocation: Invocation, deadline: Deadline) -> Pool:
+        """The pool, as soon as the resolver has said something. Safe to cancel.
+
+        Raises:
+            DeadlineExceeded: it said nothing in time.
+            NoProvider: it says that there is no provider or cannot say, or the routers
+                leave none.
+        """
+        await self.directory.wait_resolved(deadline)
+        pool = self.pool(invocation)
+        if pool is None:
+            raise self.no_provider(invocation)
+        return pool
+
+    def _bind(self, kinds: tuple[Hashable, ...]) -> Pool | None:
+        members: tuple[Member, ...] = self.directory.members()
+        for router, kind in zip(self._routers, kinds, strict=True):
+            members = router.narrow(members, kind)
+        chosen = self.directory.choose(members)
+        if not chosen:
+            return None
+        pool = Pool(chosen, self.directory.weights(chosen))
+        pool.picker = self._balance.bind(pool)
+        return pool
+
+    def pool_of(self, members: tuple[Member, ...]) -> Pool:
+        """A pool of some of the members, for one attempt that may use no other."""
+        pool = Pool(members, self.directory.weights(members))
+        pool.picker = self._balance.bind(pool)
+        return pool
+
+    def no_provider(self, invocation: Invocation) -> NoProvider:
+        """Why there is nothing to choose from for this call."""
+        members: tuple[Member, ...] = self.directory.members()
+        if not members:
+            return self.directory.no_provider()
+        for router in self._routers:
+            left = router.narrow(members, router.classify(invocation))
+            if not left:
+                target = self.directory.target
+                steps = (*self.directory.steps(), Step("routing", 0, router.name))
+                return NoProvider(
+                    f"no provider of {target} may take {invocation.method}: {router.name} "
+                    f"leaves none of {len(members)}",
+                    funnel=steps,
+                )
+            members = left
+        return self.directory.no_provider()
