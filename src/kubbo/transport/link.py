@@ -7,6 +7,11 @@ connection costs one system call a turn, however many calls it carries.
 When a peer breaks the protocol, the last words (an error that names the cause) are
 written and the sending side is closed, but what still arrives is read and dropped for a
 moment: closing a socket with unread bytes would reset it, and the peer would never see why.
+
+A consumer that only shuts down its sending side (`nc -N`, a script that is done asking) still
+gets what it asked for: the link stays until its open calls are answered, and then ends. Whether
+it closed altogether cannot be seen before something is written. Such a link costs no more than
+the calls that hold it, which go on in either case. TLS ends both directions at once.
 """
 
 from __future__ import annotations
@@ -102,6 +107,7 @@ class Link(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable_waiters: set[asyncio.Future[None]] = set()
         self._closing = False
+        self._half_closed = False
         self._reason = ""
         self.lost: asyncio.Future[None] = loop.create_future()
 
@@ -128,8 +134,16 @@ class Link(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`."""
-        if not self._closing:
-            self._act(self.session.receive_eof(self._loop.time()))
+        if self._closing:
+            return False
+        if self._owes_answers():
+            self._half_closed = True
+            if self._timer is not None:  # whoever says no more cannot answer a heartbeat
+                self._timer.cancel()
+                self._timer = None
+            return True
+        self._act(self.session.receive_eof(self._loop.time()))
+        self.flush()  # returning false closes the transport before the end of the turn
         return False
 
     def pause_writing(self) -> None:
@@ -186,6 +200,10 @@ class Link(asyncio.Protocol):
         if chunks and self._transport is not None and not self._transport.is_closing():
             self.flushes += 1
             self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if self._half_closed and not self.session.open_calls:
+            self._half_closed = False
+            self._act(self.session.receive_eof(self._loop.time()))
+            self.close()
 
     async def wait_writable(self) -> None:
         """Return when the peer has read enough, or the link is lost. Safe to cancel."""
@@ -226,6 +244,17 @@ class Link(asyncio.Protocol):
         self._timer = self._loop.call_at(due, self._tick)
 
     # -- inside
+
+    def _owes_answers(self) -> bool:
+        """Whether a provider's peer, which says no more, waits for something it asked for whole."""
+        session, transport = self.session, self._transport
+        return (
+            self._budget is not None
+            and transport is not None
+            and transport.can_write_eof()  # TLS cannot
+            and session.open_calls > 0
+            and not session.held_bytes
+        )
 
     def _tick(self) -> None:
         self._timer = None

@@ -100,6 +100,11 @@ class Session(Protocol):
     """One side of one connection, without I/O. Times are seconds of one monotonic clock."""
 
     @property
+    def open_calls(self) -> int:
+        """Calls that wait for an answer, in either direction."""
+        ...
+
+    @property
     def held_bytes(self) -> int:
         """Bytes of messages that have not arrived whole yet."""
         ...
