@@ -11,17 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
-import json
 import subprocess
-import tempfile
-import threading
-from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from tests.interop.peer import PeerFailed, PeerMissing
+from tests.interop.process import SHOWN_LOG, PeerCaller, PeerMissing, PeerProcess
 
 from kubbo.model import ServiceKey
 
@@ -31,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["GoCaller", "GoError", "GoProvider", "home"]
 
 BUILD = Path(__file__).parent / "go" / "build.sh"
-
-SHOWN_LOG = 4000
-"""In characters; the whole log of a peer is in `log`."""
 
 
 class GoError(Exception):
@@ -65,114 +56,17 @@ def home() -> Path:
     return Path(built.stdout.strip())
 
 
-class _Process:
-    """One process: its end is the end of the context, whatever happened in between."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._arguments = arguments
-        self._process: subprocess.Popen[str] | None = None
-        self._files: tempfile.TemporaryDirectory[str] | None = None
-        self._log = ""
-
-    @property
-    def process(self) -> subprocess.Popen[str]:
-        """The running peer."""
-        assert self._process is not None, "not started: use it as a context manager"
-        return self._process
-
-    @property
-    def log(self) -> str:
-        """What it wrote to stderr so far."""
-        if self._files is not None:
-            self._log = (Path(self._files.name) / "log").read_text(errors="replace")
-        return self._log
-
-    def start(self) -> dict[str, Any]:
-        """Start, and wait until it is ready; returns what its ready line says.
-
-        Raises:
-            PeerMissing: it cannot be built.
-            PeerFailed: it ended instead.
-        """
-        self._files = tempfile.TemporaryDirectory(prefix="kubbo-go-peer-")
-        with (Path(self._files.name) / "log").open("w") as log:
-            self._process = subprocess.Popen(
-                [home() / "peer", *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                cwd=self._files.name,  # dubbo-go looks for its configuration there
-            )
-        ready = self.read()
-        if ready is None:
-            self._process.wait()
-            raise self.failed("did not start")
-        return ready
-
-    def read(self) -> dict[str, Any] | None:
-        """The next line of its stdout, None at the end."""
-        assert self.process.stdout is not None
-        text = self.process.stdout.readline()
-        if not text:
-            return None
-        answer: dict[str, Any] = json.loads(text)
-        return answer
-
-    def failed(self, what: str) -> PeerFailed:
-        """The error that tells what happened, with the end of the log."""
-        code = self._process.returncode if self._process else None
-        name = " ".join(self._arguments)
-        return PeerFailed(f"go {name} {what} (exit code {code})\n{self.log[-SHOWN_LOG:]}")
-
-    def terminate(self) -> None:
-        """SIGTERM: what dubbo-go calls its graceful end begins."""
-        self.process.terminate()
-
-    def stop(self) -> None:
-        """End it if it runs: it ends with its stdin, else by force; idempotent."""
-        process = self._process
-        if process is not None:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            with suppress(OSError):
-                process.stdin.close()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
-        if self._files is not None:
-            _ = self.log  # kept for whoever asks afterwards
-            self._files.cleanup()
-            self._files = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.stop)
-
-
-class GoProvider(_Process):
+class GoProvider(PeerProcess):
     """A dubbo-go provider of GreetService (1.0.0, and eu 2.0.0) and a part of EchoService."""
 
     def __init__(self) -> None:
-        super().__init__("provide", "0")
+        super().__init__("go provide")
         self.port = 0
+
+    def command(self, files: Path) -> list[str]:
+        """See `PeerProcess`."""
+        del files
+        return [str(home() / "peer"), "provide", "0"]
 
     @property
     def address(self) -> str:
@@ -186,7 +80,7 @@ class GoProvider(_Process):
         return ready
 
 
-class GoCaller(_Process):
+class GoCaller(PeerCaller):
     """A dubbo-go consumer. Calls may run side by side, from any thread and any event loop.
 
     `heartbeat_ms` is how often it sends a heartbeat, and how long it waits for the answer; 60 s
@@ -194,39 +88,13 @@ class GoCaller(_Process):
     """
 
     def __init__(self, *, heartbeat_ms: int | None = None) -> None:
-        super().__init__("call", *([f"{heartbeat_ms}ms"] if heartbeat_ms else []))
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, Future[dict[str, Any]]] = {}
-        self._lock = threading.Lock()
-        self._reader: threading.Thread | None = None
+        super().__init__("go call")
+        self._arguments = [f"{heartbeat_ms}ms"] if heartbeat_ms else []
 
-    def start(self) -> dict[str, Any]:
-        """Start, and wait until it takes calls."""
-        ready = super().start()
-        self._reader = threading.Thread(target=self._read_answers, name="go-caller", daemon=True)
-        self._reader.start()
-        return ready
-
-    def stop(self) -> None:
-        """End it; calls that wait fail with PeerFailed."""
-        if self._process is not None and self._reader is not None:
-            assert self._process.stdin is not None
-            with suppress(OSError):
-                self._process.stdin.close()
-            self._reader.join()
-        super().stop()
-
-    def _read_answers(self) -> None:
-        while (answer := self.read()) is not None:
-            future = self._waiting.pop(answer["id"])
-            if future.set_running_or_notify_cancel():  # else its caller went away
-                future.set_result(answer)
-        self.process.wait()
-        with self._lock:
-            left, self._waiting = self._waiting, {}
-        for future in left.values():
-            if future.set_running_or_notify_cancel():
-                future.set_exception(self.failed("ended while a call waited"))
+    def command(self, files: Path) -> list[str]:
+        """See `PeerProcess`."""
+        del files
+        return [str(home() / "peer"), "call", *self._arguments]
 
     async def call(
         self,
@@ -264,21 +132,7 @@ class GoCaller(_Process):
             "attachments": attachments or {},
             "oneway": oneway,
         }
-        answer = await asyncio.wrap_future(self._submit(line))
+        answer = await asyncio.wrap_future(self.submit(line))
         if not answer["ok"]:
             raise GoError(answer)
         return answer["value"]
-
-    def _submit(self, line: Mapping[str, Any]) -> Future[dict[str, Any]]:
-        future: Future[dict[str, Any]] = Future()
-        assert self.process.stdin is not None
-        with self._lock:
-            number = next(self._numbers)
-            self._waiting[number] = future
-            try:
-                self.process.stdin.write(json.dumps({**line, "id": number}) + "\n")
-                self.process.stdin.flush()
-            except OSError as error:
-                del self._waiting[number]
-                raise self.failed("ended") from error
-        return future

@@ -5,8 +5,7 @@ a test drives, `HessianLite` is Java's codec without a connection. Each is one J
 one to four seconds to start: share it among tests (the fixtures `java_provider`, `java_caller`)
 unless a test is about its end.
 
-All are context managers, of both kinds: `with` for a fixture that many event loops use,
-`async with` inside one test. None is bound to a loop.
+The first two are context managers, of both kinds (see `process`).
 
     async with JavaProvider() as provider, JavaCaller() as caller:
         answer = await caller.call(
@@ -25,17 +24,17 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-import itertools
 import json
 import socket
 import subprocess
 import tempfile
 import threading
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from tests.interop.process import PeerCaller, PeerFailed, PeerMissing, PeerProcess, end_of
 
 from kubbo.model import ServiceKey
 
@@ -66,17 +65,6 @@ OPENED = [
     for option in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")
 ]
 MAIN = "com.example.interop.peer.Main"
-
-# In characters. The whole log of a peer is in `log`; a message shows no more than its end.
-SHOWN_LOG = 4000
-
-
-class PeerMissing(Exception):  # noqa: N818 - a state of the machine, not of the code
-    """Java, Maven or what Maven fetches is not there; the message says what to install."""
-
-
-class PeerFailed(Exception):  # noqa: N818 - like kubbo.errors, named after what happened
-    """A peer did not start, ended early or said what it never says; its log is in the message."""
 
 
 class JavaException(Exception):  # noqa: N818 - it stands for a Java exception
@@ -148,12 +136,6 @@ class Verdict:
     error: str = ""
 
 
-def _end(log: str) -> str:
-    """The end of a log, without the frames of Java's stacks."""
-    lines = [line for line in log.splitlines() if not line.lstrip().startswith("at ")]
-    return "\n".join(lines)[-SHOWN_LOG:]
-
-
 @functools.cache
 def home(dubbo: str = DUBBO) -> Path:
     """The directory with the peer on this version of Dubbo; builds it if it is not there.
@@ -163,7 +145,7 @@ def home(dubbo: str = DUBBO) -> Path:
     """
     built = subprocess.run([BUILD, dubbo], capture_output=True, text=True, check=False)
     if built.returncode != 0:
-        raise PeerMissing(_end(built.stderr))
+        raise PeerMissing(end_of(built.stderr))
     return Path(built.stdout.strip())
 
 
@@ -201,129 +183,18 @@ def command(
     ]
 
 
-class _Process:
-    """One JVM: its end is the end of the context, whatever happened in between."""
-
-    def __init__(
-        self, mode: str, *arguments: str, properties: Mapping[str, str], dubbo: str
-    ) -> None:
-        self._mode = mode
-        self._dubbo = dubbo
-        self._arguments = arguments
-        self._properties = dict(properties)
-        self._process: subprocess.Popen[str] | None = None
-        self._files: tempfile.TemporaryDirectory[str] | None = None
-        self._log = ""
-
-    @property
-    def process(self) -> subprocess.Popen[str]:
-        """The running JVM."""
-        assert self._process is not None, "not started: use it as a context manager"
-        return self._process
-
-    @property
-    def log(self) -> str:
-        """What it wrote to stderr so far."""
-        if self._files is not None:
-            self._log = (Path(self._files.name) / "log").read_text(errors="replace")
-        return self._log
-
-    def start(self) -> dict[str, Any]:
-        """Start, and wait until it is ready; returns what its ready line says.
-
-        Raises:
-            PeerMissing: it cannot be built.
-            PeerFailed: it ended instead, for instance because its port is taken.
-        """
-        self._files = tempfile.TemporaryDirectory(prefix="kubbo-java-peer-")
-        hosts = Path(self._files.name) / "hosts"
-        hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
-        properties = {"jdk.net.hosts.file": str(hosts), **self._properties}
-        line = command(self._mode, *self._arguments, properties=properties, dubbo=self._dubbo)
-        with hosts.with_name("log").open("w") as log:
-            self._process = subprocess.Popen(
-                line,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="ascii",
-            )
-        ready = self.read()
-        if ready is None:
-            self._process.wait()
-            raise self.failed("did not start")
-        return ready
-
-    def read(self) -> dict[str, Any] | None:
-        """The next line of its stdout, None at the end."""
-        assert self.process.stdout is not None
-        text = self.process.stdout.readline()
-        if not text:
-            return None
-        answer: dict[str, Any] = json.loads(text)
-        return answer
-
-    def failed(self, what: str) -> PeerFailed:
-        """The error that tells what happened, with the end of the log."""
-        code = self._process.returncode if self._process else None
-        return PeerFailed(f"{self._mode} {what} (exit code {code})\n{_end(self.log)}")
-
-    def terminate(self) -> None:
-        """SIGTERM: Dubbo tells its consumers by READONLY, waits `shutdown_wait`, and ends."""
-        self.process.terminate()
-
-    def kill(self) -> None:
-        """SIGKILL: its connections are reset, nobody is told."""
-        self.process.kill()
-
-    def wait(self, *, within: float = 30.0) -> int:
-        """Wait for its end and return its exit code (negative: the signal that ended it).
-
-        Raises:
-            subprocess.TimeoutExpired: it still runs.
-        """
-        return self.process.wait(within)
-
-    def stop(self) -> None:
-        """End it if it runs, by force if it does not hear; idempotent."""
-        process = self._process
-        if process is not None:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with suppress(OSError):
-                        stream.close()
-        if self._files is not None:
-            _ = self.log  # kept for whoever asks afterwards
-            self._files.cleanup()
-            self._files = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.stop)
+def _java(
+    files: Path, mode: str, *arguments: str, properties: Mapping[str, str], dubbo: str
+) -> list[str]:
+    """The command line of a running peer, with a home directory and a hosts file of its own."""
+    hosts = files / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+    # Dubbo keeps what it has learned in the home directory, and reads it at the next start.
+    own = {"jdk.net.hosts.file": str(hosts), "user.home": str(files)}
+    return command(mode, *arguments, properties=own | dict(properties), dubbo=dubbo)
 
 
-class JavaProvider(_Process):
+class JavaProvider(PeerProcess):
     """A Dubbo Java provider.
 
     It serves `com.example.GreetService:1.0.0`, `eu/com.example.GreetService:2.0.0` and
@@ -355,16 +226,19 @@ class JavaProvider(_Process):
                 `dubbo.ssl.server-private-key-path`.
             dubbo: version of Dubbo.
         """
+        super().__init__("java provide")
         wait_ms = str(max(1, round(shutdown_wait * 1000)))
-        super().__init__(
-            "provide",
-            str(port),
-            *([host] if host else []),
-            properties={"dubbo.service.shutdown.wait": wait_ms, **(properties or {})},
-            dubbo=dubbo,
-        )
+        self._asked_port = port
+        self._arguments = [host] if host else []
+        self._properties = {"dubbo.service.shutdown.wait": wait_ms, **(properties or {})}
+        self._dubbo = dubbo
         self.host = host or "127.0.0.1"
         self.port = port
+
+    def command(self, files: Path) -> list[str]:
+        """See `PeerProcess`."""
+        arguments = str(self._asked_port), *self._arguments
+        return _java(files, "provide", *arguments, properties=self._properties, dubbo=self._dubbo)
 
     @property
     def address(self) -> str:
@@ -378,65 +252,17 @@ class JavaProvider(_Process):
         return ready
 
 
-class JavaCaller(_Process):
+class JavaCaller(PeerCaller):
     """A Dubbo Java consumer. Calls may run side by side, from any thread and any event loop."""
 
     def __init__(self, *, properties: Mapping[str, str] | None = None, dubbo: str = DUBBO) -> None:
-        super().__init__("call", properties=properties or {}, dubbo=dubbo)
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, Future[dict[str, Any]]] = {}
-        self._lock = threading.Lock()
-        self._reader: threading.Thread | None = None
+        super().__init__("java call")
+        self._properties = properties or {}
+        self._dubbo = dubbo
 
-    def start(self) -> dict[str, Any]:
-        """Start, and wait until it takes calls."""
-        ready = super().start()
-        self._reader = threading.Thread(target=self._read_answers, name="java-caller", daemon=True)
-        self._reader.start()
-        return ready
-
-    def stop(self) -> None:
-        """End it; calls that wait fail with PeerFailed."""
-        process = self._process
-        if process is not None and process.poll() is None and self._reader is not None:
-            assert process.stdin is not None
-            with suppress(OSError):
-                process.stdin.write('{"cmd": "close"}\n')
-                process.stdin.flush()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-        if process is not None and process.poll() is None:
-            process.kill()  # so that the reader sees the end before its stream is closed
-        if self._reader is not None:
-            self._reader.join()
-        super().stop()
-
-    def _read_answers(self) -> None:
-        while (answer := self.read()) is not None:
-            future = self._waiting.pop(answer["id"])
-            if future.set_running_or_notify_cancel():  # else its caller went away
-                future.set_result(answer)
-        self.process.wait()
-        with self._lock:
-            left, self._waiting = self._waiting, {}
-        for future in left.values():
-            if future.set_running_or_notify_cancel():
-                future.set_exception(self.failed("ended while a call waited"))
-
-    def submit(self, line: Mapping[str, Any]) -> Future[dict[str, Any]]:
-        """Send one line of the peer's own protocol (README); its answer as it comes."""
-        future: Future[dict[str, Any]] = Future()
-        assert self.process.stdin is not None
-        with self._lock:
-            number = next(self._numbers)
-            self._waiting[number] = future
-            try:
-                self.process.stdin.write(json.dumps({**line, "id": number}) + "\n")
-                self.process.stdin.flush()
-            except OSError as error:
-                del self._waiting[number]
-                raise self.failed("ended") from error
-        return future
+    def command(self, files: Path) -> list[str]:
+        """See `PeerProcess`."""
+        return _java(files, "call", properties=self._properties, dubbo=self._dubbo)
 
     async def ask(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """Send one line and wait for its answer. Cancelled, it leaves Java's call to its end.
@@ -460,7 +286,8 @@ class JavaCaller(_Process):
         timeout: float = 10.0,  # noqa: ASYNC109 - Dubbo's own, it goes to the provider
         attachments: Mapping[str, Any] | None = None,
         oneway: bool = False,
-        generic: bool = False,
+        generic: bool | str = False,
+        via: str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> Answer:
         """Call a provider as Java code with a typed reference would; never retried.
@@ -475,7 +302,9 @@ class JavaCaller(_Process):
             timeout: seconds until Dubbo gives up.
             attachments: sent along.
             oneway: wants no answer; the value is None.
-            generic: call `$invoke` without the interface; objects are maps then.
+            generic: call `$invoke` without the interface; objects are maps then. "bean": in bean
+                form, from objects of the types and back to objects.
+            via: "$invokeAsync" instead.
             parameters: of the reference, like `{"serialization": "fastjson2"}`.
 
         Raises:
@@ -491,6 +320,7 @@ class JavaCaller(_Process):
                 "attachments": attachments,
                 "oneway": oneway,
                 "generic": generic,
+                "via": via,
             }
         )
         return Answer(answer["value"], answer["class"], answer["java"], answer["attachments"])
@@ -614,4 +444,4 @@ class HessianLite:
                 raise failures[0]
             if process.wait() != 0:
                 log.seek(0)
-                raise PeerFailed(f"{mode} ended early\n{_end(log.read())}")
+                raise PeerFailed(f"{mode} ended early\n{end_of(log.read())}")
