@@ -174,7 +174,10 @@ class ControlPlane:
         token: str | None = None,
         content_type: str = "application/json",
     ) -> Answer:
-        """One HTTP request, by the administrator or by the bearer of `token`."""
+        """One HTTP request, by the administrator or by the bearer of `token`.
+
+        A watch is read to its end; its body is the list of its events.
+        """
         context = self._admin_tls if token is None else self._tls
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         if token is not None:
@@ -188,6 +191,8 @@ class ControlPlane:
             response = connection.getresponse()
             text = response.read().decode()
         is_json = response.headers.get_content_type() == "application/json"
+        if is_json and "watch=1" in path and response.status == 200:
+            return Answer(200, [json.loads(line) for line in text.splitlines()])
         return Answer(response.status, json.loads(text) if is_json else text)
 
     def call(

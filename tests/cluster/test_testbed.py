@@ -144,7 +144,7 @@ def test_expired_version(namespace: Namespace) -> None:
     without_cache = "--watch-cache-sizes=endpointslices.discovery.k8s.io#0"
     with plane.restarted("kube-apiserver", without_cache):
         plane.compact()
-        event = plane.call("GET", f"{path}?{watch}")
+        [event] = plane.call("GET", f"{path}?{watch}")
     assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
 
 

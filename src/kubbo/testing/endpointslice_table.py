@@ -497,7 +497,8 @@ def _ports() -> Iterator[EndpointSliceCase]:
     )
     yield EndpointSliceCase(
         "udp-is-another-port",
-        "A port of the same name or number and another protocol is not the one that is meant.",
+        "A port of the same name or number and another protocol than TCP is not the one that is "
+        "meant.",
         (
             _put(
                 _slice("a", _endpoint(1), ports=[{**_DUBBO, "protocol": "UDP"}, _HTTP]),
@@ -506,7 +507,7 @@ def _ports() -> Iterator[EndpointSliceCase]:
                 _slice(
                     "a",
                     _endpoint(1),
-                    ports=[{**other, "protocol": "UDP"}, _DUBBO],
+                    ports=[{"name": "dubbo-udp", "port": 20880, "protocol": "UDP"}, _DUBBO],
                     generation=2,
                 ),
                 then=[1],

@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from kubbo.naming.kubernetes.objects import EndpointSlice
     from kubbo.testing.endpointslice_table import WatchEvent
     from kubbo.testing.endpointslices import Resolve
+
+OBSERVATIONS = Path(__file__).parents[1] / "sim" / "observations.json"
 
 
 def as_backend(endpoint: Endpoint) -> Backend:
@@ -56,6 +59,22 @@ def ours(case: EndpointSliceCase) -> Callable[[WatchEvent], list[Backend]]:
 def test_our_reading_passes(case: EndpointSliceCase) -> None:
     """Every case of the table holds for what a KubernetesResolver is made of."""
     check_endpointslices(ours, [case])
+
+
+def test_the_bookmark_is_one_of_the_real_server() -> None:
+    """The table's bookmark is what kube-apiserver was observed to send, but for the version."""
+    observed = json.loads(OBSERVATIONS.read_text("utf-8"))["bookmarks"][1][0]
+    [told] = [
+        event
+        for case in endpointslice_cases
+        for step in case.steps
+        for event in step.events
+        if event["type"] == "BOOKMARK"
+    ]
+    observed["object"]["metadata"]["resourceVersion"] = "1"
+    told = json.loads(json.dumps(told))
+    told["object"]["metadata"]["resourceVersion"] = "1"  # type: ignore[index, call-overload]
+    assert told == observed
 
 
 def test_every_case_has_a_name_of_its_own() -> None:
