@@ -248,16 +248,18 @@ async def test_reading_services_is_not_needed(server: ApiServer, context: Naming
 async def test_members_stay_and_are_marked_stale_while_the_server_is_away(
     server: ApiServer, context: NamingContext
 ) -> None:
-    """Losing the API server loses nobody; the mark goes when the watch is back."""
+    """Losing the API server loses nobody; they are stale since the last sign of life, and the mark
+    goes when the watch is back."""
     service(server)
     slices(server, "10.0.0.1")
+    before = asyncio.get_running_loop().time()
     async with watching(opened(context)) as published:
         await published.members("10.0.0.1")
-        before = asyncio.get_running_loop().time()
+        heard = asyncio.get_running_loop().time()
         await server.stop(abrupt=True)
         stale = await published.members("10.0.0.1")
         assert stale.stale_since is not None
-        assert before <= stale.stale_since <= asyncio.get_running_loop().time()
+        assert before <= stale.stale_since <= heard
         slices(server, "10.0.0.2", name="two")
         await server.start()
         await published.until(

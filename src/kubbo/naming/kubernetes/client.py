@@ -63,6 +63,7 @@ _KNOCK_TIMEOUT = 1.0
 _LIST_TIMEOUT = 30.0
 _GET_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 30.0  # for the head of a watch's answer
+_OPEN_INITIAL_TIMEOUT = 7.0  # likewise, with initial events: else a list is to follow within 10 s
 MAX_LIST_BYTES = 64 << 20  # ten times the list of 20,000 endpoints; also of an unpaged one
 MAX_LINE_BYTES = 4 << 20  # an object in etcd has at most 1.5 MiB; JSON may be larger
 _ERROR_BYTES = 64 << 10
@@ -71,6 +72,7 @@ _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES = 10, 5, 3
 _USER_TIMEOUT_MS = 25_000
 _DIGITS = re.compile(r"[0-9]{1,6}")
 _TOO_LARGE = "ResourceVersionTooLarge"
+_END_OF_INITIAL = "k8s.io/initial-events-end"
 _EVENT_TYPES = {"ADDED", "MODIFIED", "DELETED"}
 
 
@@ -149,8 +151,11 @@ class ClusterClient:
         resource_version: str = "",
         continue_token: str = "",
         limit: int = 0,
+        within: float = _LIST_TIMEOUT,
     ) -> Page[T] | Undecodable:
         """One page of a list, at any version ("0"), not older than one, or the newest ("").
+
+        `within` (seconds) bounds the whole request.
 
         Raises:
             ApiError: the server could not be reached, or refused.
@@ -167,7 +172,7 @@ class ClusterClient:
             parameters["resourceVersion"] = resource_version
             if resource_version != "0":
                 parameters["resourceVersionMatch"] = "NotOlderThan"
-        body = await self._read(resource.path(namespace), parameters, within=_LIST_TIMEOUT)
+        body = await self._read(resource.path(namespace), parameters, within=within)
         return decode_page(resource, body)
 
     async def get(self, resource: Resource[T], namespace: str, name: str) -> T:
@@ -194,10 +199,12 @@ class ClusterClient:
         label_selector: str = "",
         resource_version: str,
         lifetime: float,
+        initial: bool = False,
     ) -> AsyncGenerator[WatchStream[T]]:
         """A watch with bookmarks that the server has accepted; closed at the block's end.
 
-        `lifetime` (seconds) asks the server to end the watch itself.
+        `lifetime` (seconds) asks the server to end the watch itself. `initial` asks for the
+        objects first (a streaming list); a server may refuse or ignore that.
 
         Raises:
             ApiError: the server could not be reached, or refused.
@@ -209,16 +216,22 @@ class ClusterClient:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(round(lifetime)),
         }
+        if initial:
+            parameters |= {
+                "sendInitialEvents": "true",
+                "resourceVersionMatch": "NotOlderThan",
+            }
         if label_selector:
             parameters["labelSelector"] = label_selector
+        within = _OPEN_INITIAL_TIMEOUT if initial else _OPEN_TIMEOUT
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(_OPEN_TIMEOUT):
+                async with asyncio.timeout(within):
                     request = self._request(resource.path(namespace), parameters)
                     response = await stack.enter_async_context(request)
                     await self._check(response)
             except (aiohttp.ClientError, OSError) as error:
-                raise ApiError(self._unreachable(error, _OPEN_TIMEOUT)) from None
+                raise ApiError(self._unreachable(error, within)) from None
             stack.callback(response.close)  # the rest of the stream is not waited for
             yield WatchStream(
                 resource, response, self.access.server, max_line_bytes=self._max_line_bytes
@@ -465,7 +478,8 @@ def decode_event(resource: Resource[T], line: bytes, server: str) -> Event[T]:
         return Undecodable(f"a watch event cannot be decoded: {_shown(str(error))}")
     metadata = one.metadata
     if head.type == "BOOKMARK" and metadata.resource_version:
-        return Bookmark(metadata.resource_version)
+        ends = (metadata.annotations or {}).get(_END_OF_INITIAL) == "true"
+        return Bookmark(metadata.resource_version, ends)
     if head.type not in _EVENT_TYPES or not metadata.resource_version or not metadata.name:
         return Undecodable(f"a watch event of type {_shown(head.type)} lacks a name or a version")
     kind = cast("Literal['ADDED', 'MODIFIED', 'DELETED']", head.type)

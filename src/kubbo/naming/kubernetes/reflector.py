@@ -5,47 +5,69 @@ snapshot and its resource version, and then watching it from that version on, wh
 every change after it. What makes this hard is everything else: versions expire, streams
 end, break or just go quiet, servers restart with other histories. The rules for all that
 are here, as a state machine. It is told what happened and the time, and answers with the
-next action; the driver (`resolver.py`) performs actions and reports. A fake cluster can
-thus replay a year of faults in a second.
+next action; its driver performs actions and reports. A fake cluster can thus replay a year of
+faults in a second.
 
-                 start
-                   |  List("0")
-                   v          next page: List(continue)
-          +---> LISTING <-------------+
-          |      |  |  |              |
-          |      |  |  +--------------+
-          |      |  |
-          |      |  +-- expired, too large: List(""), the last resort
-          |      |
-          |      | last page: publish, Watch(version)
-          |      v
-          |   WATCHING <--- event, bookmark: note the version
-          |    | |  |  <--- ended in time: Watch(version)
-          |    | |  |
-          |    | |  +-- 410, undecodable event, version going backwards, silence, doubt:
-          +----|-|------------ List(version), at once the first time, later after a backoff
-               | |
-               | +----- ended early: Wait up to a second, then Watch(version)
-               |
-               +------- any failure: Wait (backoff, Retry-After), then the same again
-                            (403 on a watch: then a List, so that the view still moves)
+              start
+                |  Watch("0", initial=True)
+                v
+    +----> STREAMING -- refused, ignored, no end mark, any failure -----+
+    |           |                                                       |
+    |           | end mark: publish, and go on reading the stream       | List(version)
+    |           v                                                       v
+    |       WATCHING <--- last page: publish, Watch(version) ------- LISTING --+ next page
+    |        | |  |  <--- event, bookmark: note the version          |  ^  ^   |
+    |        | |  |  <--- ended in time: Watch(version)              |  |  +---+
+    |        | |  |                                                  |  +--- expired, too large:
+    |        | |  +-- doubt                                          |       List(""), the last
+    +--------|-|-------+                                             |       resort
+    |        | +----- 410, undecodable event, version going          |
+    +--------|------- backwards, silence: Wait (its place in the     |
+             |        herd), then the same as at the start           |
+             |                                                       |
+             +------- ended early: Wait up to a second,              |
+             |        then Watch(version)                            |
+             +------- any failure: Wait (backoff, Retry-After),  ----+
+                      then the same again, by List where it streamed
+                      (403 on a watch, twice: then a List, so that the view still moves)
 
-What is published is always a whole state of the server: a list's pages are joined before
-they replace the view (so a deletion during a gap is found by the relist), an event is
-applied as one. The view is never dropped for a failure; `stale_since` says that it may be
-old.
+What is published is always a whole state of the server: a list's pages, or the initial events of
+a stream, are joined before they replace the view (so a deletion during a gap is found by the
+relist), an event is applied as one. The view is never dropped for a failure; `stale_since` says
+that it may be old.
+
+Streaming. `Watch(initial=True)` asks for the objects as events of the watch that follows
+(`sendInitialEvents`); a bookmark with an annotation marks their end. It is one request less, and
+costs the server no copy of the collection in memory. A server that does not know it refuses, or
+ignores it and sends an ordinary watch (a bookmark without the annotation, or a change of an
+object that was never told): then a list follows at once. Nothing shows that a mark is lost, so the
+end is waited for 7 s. All of these are remembered for ten minutes, in which lists are used. The
+newest version ("") is always read by a list: to stream it a server needs an etcd that tells
+its progress.
+
+Age. A view is confirmed by a whole list, an event or a bookmark, and `stale_since`, once the
+source is lost, is the time of the last of these. That a server accepted a watch shows that it is
+back, so the view is healthy again; it confirms nothing, since what changed may not have come yet.
+A view that calls itself healthy was confirmed within the last 90 s: no stream goes on longer
+than 77 s without that, and a list that is to confirm gets no more time than is left of the 90.
 
 Numbers. Lists start at version "0" (any version the server has in memory will do), later
 lists ask for "not older than what I have seen", and only if that is refused for the newest
 ("", a quorum read). A watch runs 5 to 10 minutes, at random, so that a fleet spreads. The
-API server sends a bookmark within 60 to 76 s of silence; 80 s without a word is therefore a
+API server sends a bookmark within 60 to 76 s of silence; 77 s without a word is therefore a
 stream that is dead or, after a restore of etcd, one that waits for a version of the future:
 a list tells, and with it both heal within 90 s.
 
+The herd. What breaks one watch breaks a thousand: a server restarts, has forgotten all versions,
+and everybody has to list. A watch is cheap, so it may be asked for soon; but whoever finds then
+that it needs a list takes a place in the next 6.5 s first, drawn at random. So no second gets more
+than 20% of the lists (6.5 s are 15% on average, and the rest is for chance). A list that follows
+a doubt needs none: doubts are spread by themselves.
+
 Knocking. While nobody listens at the server's address, asking costs it nothing, and a wait of
 30 s would only make the view late when it is back. Such a `Wait` may be ended early: the driver
-dials now and then, sends nothing, and calls `handle_reachable` as soon as somebody listens. The
-return is spread over 5 s. Dials that failed don't lengthen the waits after answers that failed.
+dials now and then, sends nothing, and calls `handle_reachable` as soon as somebody listens.
+Dials that failed don't lengthen the waits after answers that failed.
 
 Doubt. A watch that broke is resumed at its version, which is right unless the server came back
 with another history (etcd restored from a backup): it would then accept a version that it
@@ -88,12 +110,17 @@ _ANY_VERSION = "0"
 _NEWEST_VERSION = ""
 _WATCH_SHORTEST, _WATCH_LONGEST = 300.0, 600.0
 _WATCH_GRACE = 15.0  # the server ends a watch itself; this long after that time we do
-_SILENCE = 80.0
+_SILENCE = 77.0
+_CONFIRMED_WITHIN = 90.0  # what a view that calls itself healthy promises
+_LIST_TIMEOUT, _LIST_SHORTEST = 30.0, 5.0
+_STREAM_PATIENCE = 7.0
+_STREAM_AGAIN = 600.0
+_HERD_SPREAD = 6.5
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _EARLY = 0.9  # of its timeout: the server ended the watch for a reason of its own
 _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
-_RETURN_SPREAD = 5.0
+_RETURN_SPREAD = 0.5
 _FORBIDDEN_FIRST = 3.0  # a server that has just started may not know the Roles yet
 _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST = 15.0, 25.0  # seen within 30 s of the Role's return
 _RETRY_AFTER_MOST = 60.0  # a server may not silence us for longer
@@ -101,24 +128,33 @@ _RETRY_AFTER_MOST = 60.0  # a server may not silence us for longer
 _GONE = 410
 _FORBIDDEN = 403
 _MALFORMED = frozenset({400, 422})  # the server does not understand our version: list anew
+_NO_STREAMS = frozenset({400, 404, 405, 406, 415, 422, 501})
 
 
 # ------------------------------------------------------------------- actions
 @dataclass(frozen=True, slots=True)
 class List:
-    """List, at most `limit` objects (0: all). A `continue_token` goes on with a list."""
+    """List, at most `limit` objects (0: all), within so many seconds.
+
+    A `continue_token` goes on with a list.
+    """
 
     resource_version: str
     continue_token: str = ""
     limit: int = _PAGE
+    within: float = _LIST_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Watch with bookmarks from a version on. `timeout` is for the server to end it."""
+    """Watch with bookmarks from a version on. `timeout` is for the server to end it.
+
+    With `initial` the objects come first, as of a version that is not older: a streaming list.
+    """
 
     resource_version: str
     timeout: float
+    initial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +198,10 @@ class Changed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """Nothing changed up to this version."""
+    """Nothing changed up to this version; `end_of_initial`: and the initial events end here."""
 
     resource_version: str
+    end_of_initial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +272,10 @@ class Counters:
     """What a reflector did and met, since it began."""
 
     lists: int = 0
+    streams: int = 0
+    streams_refused: int = 0
+    streams_ignored: int = 0
+    streams_unmarked: int = 0
     watches: int = 0
     relists: int = 0
     events: int = 0
@@ -253,13 +294,14 @@ class Counters:
 
 class _Phase(Enum):
     LISTING = "listing"
+    STREAMING = "streaming"
     WATCHING = "watching"
     WAITING = "waiting"
 
 
 @dataclass(slots=True)
 class _Listing(Generic[T]):
-    """A list under way: at which version it was asked for, and the pages so far."""
+    """A list under way: at which version it was asked for, and the objects so far."""
 
     resource_version: str
     limit: int = _PAGE
@@ -274,20 +316,23 @@ class Reflector(Generic[T]):
         items: the view: the objects by name. Never changed in place by a list.
         synced: whether a whole list has come yet.
         revision: grows whenever the view changed.
-        stale_since: when the source was lost, None while it is healthy.
+        stale_since: when the view was last confirmed, while the source is lost; None while it
+            is healthy.
         failure: the last failure while the source is lost, else None.
         counters: for whoever observes.
     """
 
-    def __init__(self, *, rng: random.Random) -> None:
+    def __init__(self, *, rng: random.Random, streams: bool = False) -> None:
+        """`streams`: whether the driver can watch with `initial`."""
         self._rng = rng
         self._phase = _Phase.WAITING
         self._next: List | Watch = List(_ANY_VERSION)
         self._version = _NEWEST_VERSION
         self._listing: _Listing[T] = _Listing(_ANY_VERSION)
+        self._streams_from = float("-inf") if streams else float("inf")
         self._watch_began = 0.0
         self._watch_timeout = 0.0
-        self._heard = 0.0
+        self._confirmed = 0.0
         self._doubtful_from = float("inf")
         self._failures = Backoff(rng)
         self._resyncs = Backoff(rng)
@@ -307,51 +352,68 @@ class Reflector(Generic[T]):
 
     def start(self, now: float) -> Action:
         """The first action."""
-        self._heard = now
-        return self._begin_list(_ANY_VERSION)
+        self._confirmed = now
+        return self._begin_anew(_ANY_VERSION, now)
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` is due while watching; else None (a `Wait` says it itself)."""
-        if self._phase is not _Phase.WATCHING:
-            return None
-        return min(
-            self._heard + _SILENCE,
-            self._watch_began + self._watch_timeout + _WATCH_GRACE,
-            self._doubtful_from,
-        )
+        """When `handle_timer` is due while a stream is open; else None (a `Wait` says it)."""
+        match self._phase:
+            case _Phase.STREAMING:
+                return self._watch_began + _STREAM_PATIENCE
+            case _Phase.WATCHING:
+                return min(
+                    self._confirmed + _SILENCE,
+                    self._watch_began + self._watch_timeout + _WATCH_GRACE,
+                    self._doubtful_from,
+                )
+            case _Phase.LISTING | _Phase.WAITING:
+                return None
 
     def handle_timer(self, now: float) -> Action:
         """A wait is over, or `next_timer` has come: the stream is to be dropped."""
-        watching = self._phase is _Phase.WATCHING
-        if watching and now - self._heard >= _SILENCE:
-            self.counters.silences += 1
-            self._lose(self._heard, Failure(0, f"no event or bookmark for {_SILENCE:.0f} s"))
-            return self._begin_relist(self._version)
-        if not watching and isinstance(self._next, List):
-            return self._begin_list(self._next.resource_version, self._next.limit)
+        if self._phase is _Phase.STREAMING:
+            self.counters.streams_unmarked += 1
+            return self._begin_instead(now)
+        waiting, following = self._phase is _Phase.WAITING, self._next
+        if waiting and isinstance(following, List):
+            return self._begin_list(following.resource_version, now, following.limit)
+        if waiting and isinstance(following, Watch) and following.initial:
+            return self._begin_anew(following.resource_version, now)
         if now >= self._doubtful_from:
             self.counters.doubts += 1
-            return self._begin_relist(self._version)
-        return self._begin_watch(now)
+            return self._begin_relist(now)
+        if now < self._confirmed + _SILENCE:
+            return self._begin_watch(now)
+        self.counters.silences += 1  # or the stream was away for so long
+        self._lose(Failure(0, f"no event or bookmark for {_SILENCE:.0f} s"))
+        return self._relist_in_its_place(now)
 
     def handle_reachable(self, now: float) -> Action:
         """Somebody listens again during a `Wait` with `knock`."""
-        self._heard = now
-        return self._wait(self._rng.uniform(0.0, _RETURN_SPREAD))
+        following = self._next
+        long_away = now >= min(self._doubtful_from, self._confirmed + _SILENCE)
+        if isinstance(following, Watch) and not following.initial:
+            if not long_away:
+                return self._wait(self._rng.uniform(0.0, _RETURN_SPREAD))
+            self._next = Watch(self._version, 0.0, initial=True)
+        return self._wait(self._rng.uniform(0.0, _HERD_SPREAD))
 
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
-        self._heard = now
         match event:
             case Page():
                 return self._receive_page(event, now)
             case Opened():
                 self._forbidden_again = False
-                self.stale_since = None
-                self.failure = None
+                if self._phase is not _Phase.STREAMING:
+                    self._find()
                 return None
+            case Changed() if self._phase is _Phase.STREAMING:
+                return self._receive_initial(event, now)
             case Changed():
                 return self._receive_change(event, now)
+            case Bookmark() if self._phase is _Phase.STREAMING:
+                return self._receive_mark(event, now)
             case Bookmark():
                 self.counters.bookmarks += 1
                 return self._advance(event.resource_version, now)
@@ -364,40 +426,101 @@ class Reflector(Generic[T]):
                 return self._receive_failure(event, now)
 
     # ------------------------------------------------------------- listing
-    def _begin_list(self, resource_version: str, limit: int = _PAGE) -> Action:
+    def _begin_anew(self, resource_version: str, now: float) -> Action:
+        """Read everything, as a stream if that may be had."""
+        if now < self._streams_from or resource_version == _NEWEST_VERSION:
+            return self._begin_list(resource_version, now)
+        self._phase = _Phase.STREAMING
+        self._listing = _Listing(resource_version)
+        self._watch_began = now
+        self._watch_timeout = self._draw_watch_timeout()
+        self.counters.streams += 1
+        return Watch(resource_version, self._watch_timeout, initial=True)
+
+    def _begin_list(self, resource_version: str, now: float, limit: int = _PAGE) -> Action:
         self._phase = _Phase.LISTING
         self._listing = _Listing(resource_version, limit)
         self.counters.lists += 1
-        return List(resource_version, limit=limit)
+        return List(resource_version, limit=limit, within=self._time_to_list(now))
 
-    def _begin_relist(self, resource_version: str) -> Action:
+    def _begin_relist(self, now: float) -> Action:
         self.counters.relists += 1
-        return self._begin_list(resource_version)
+        return self._begin_anew(self._version, now)
+
+    def _begin_instead(self, now: float) -> Action:
+        """A list instead of a stream that the server does not give, for a while."""
+        self._streams_from = now + _STREAM_AGAIN
+        return self._begin_list(self._listing.resource_version, now)
+
+    def _time_to_list(self, now: float) -> float:
+        """What a list may take, so that nobody believes for too long what it is to confirm."""
+        if not self.synced or self.stale_since is not None:
+            return _LIST_TIMEOUT
+        left = self._confirmed + _CONFIRMED_WITHIN - now
+        if left < _LIST_SHORTEST:
+            self._lose(_unheard(now - self._confirmed))
+            return _LIST_TIMEOUT
+        return min(left, _LIST_TIMEOUT)
 
     def _receive_page(self, page: Page[T], now: float) -> Action:
         self._listing.items.update(page.items)
         if page.continue_token:
             self._listing.continued = True
-            return List(self._listing.resource_version, page.continue_token)
+            within = self._time_to_list(now)
+            return List(self._listing.resource_version, page.continue_token, within=within)
+        self._replace(page.resource_version, now)
+        return self._begin_watch(now)
+
+    def _replace(self, resource_version: str, now: float) -> None:
+        """What was listed is the view."""
         self.items = self._listing.items
         self._listing = _Listing(_NEWEST_VERSION)
-        self._version = page.resource_version
+        self._version = resource_version
         self._doubtful_from = float("inf")
         self.synced = True
         self.revision += 1
-        return self._begin_watch(now)
+        self._confirm(now)
+
+    # ----------------------------------------------------------- streaming
+    def _receive_initial(self, change: Changed[T], now: float) -> Action | None:
+        known = change.name in self._listing.items
+        match change.type:
+            case "ADDED":
+                self._listing.items[change.name] = change.value
+            case "MODIFIED" if known:
+                self._listing.items[change.name] = change.value
+            case "DELETED" if known:
+                del self._listing.items[change.name]
+            case _:  # of an object that was not told: an ordinary watch
+                self.counters.streams_ignored += 1
+                return self._begin_instead(now)
+        return None
+
+    def _receive_mark(self, bookmark: Bookmark, now: float) -> Action | None:
+        self.counters.bookmarks += 1
+        if not bookmark.end_of_initial:
+            self.counters.streams_ignored += 1
+            return self._begin_instead(now)
+        self._phase = _Phase.WATCHING
+        self._replace(bookmark.resource_version, now)
+        self._find()
+        return None
 
     # ------------------------------------------------------------ watching
     def _begin_watch(self, now: float) -> Action:
         self._phase = _Phase.WATCHING
-        self._watch_began = self._heard = now
-        self._watch_timeout = round(self._rng.uniform(_WATCH_SHORTEST, _WATCH_LONGEST))
+        self._watch_began = now
+        self._watch_timeout = self._draw_watch_timeout()
         self.counters.watches += 1
         return Watch(self._version, self._watch_timeout)
+
+    def _draw_watch_timeout(self) -> float:
+        return round(self._rng.uniform(_WATCH_SHORTEST, _WATCH_LONGEST))
 
     def _receive_change(self, change: Changed[T], now: float) -> Action | None:
         self.counters.events += 1
         if change.resource_version == self._version:
+            self._confirm(now)
             return None  # told twice
         action = self._advance(change.resource_version, now)
         if action is not None:
@@ -421,11 +544,12 @@ class Reflector(Generic[T]):
             self._version = _NEWEST_VERSION
             return self._resync(now)
         self._version = resource_version
+        self._confirm(now)
         return None
 
     def _receive_end(self, now: float) -> Action:
         lasted = now - self._watch_began
-        if lasted < _TOO_SHORT:
+        if lasted < _TOO_SHORT or self._phase is _Phase.STREAMING:
             return self._receive_failure(
                 Failure(0, f"the server ended the watch after {lasted:.1f} s"), now
             )
@@ -447,17 +571,14 @@ class Reflector(Generic[T]):
                 self._version = _NEWEST_VERSION
                 return self._resync(now)
             return self._receive_list_refused(failure, now)
+        if self._phase is _Phase.STREAMING and failure.status in _NO_STREAMS:
+            self.counters.streams_refused += 1
+            return self._begin_instead(now)
         self._count(failure)
-        self._lose(now, failure)
+        self._lose(failure)
         if watching and (failure.status == 0 or failure.status >= 500):
             self._doubt(now)
-        if watching and failure.status not in _MALFORMED and failure.status != _FORBIDDEN:
-            self._next = Watch(self._version, 0.0)
-        elif watching:
-            version = _NEWEST_VERSION if failure.status in _MALFORMED else self._version
-            self._next = List(version)
-        else:
-            self._next = List(self._listing.resource_version, limit=self._listing.limit)
+        self._next = self._after(failure)
         if failure.unreachable:
             return self._wait(self._dials.delay(now), knock=True)
         if failure.status == _FORBIDDEN:
@@ -468,29 +589,45 @@ class Reflector(Generic[T]):
             return self._wait(self._rng.uniform(shortest, longest))
         return self._wait(self._failures.delay(now) + self._asked_to_wait(failure))
 
+    def _after(self, failure: Failure) -> List | Watch:
+        """What follows the wait after a failure: the same again, unless that leads nowhere."""
+        if self._phase is not _Phase.WATCHING:
+            return List(self._listing.resource_version, limit=self._listing.limit)
+        if failure.status in _MALFORMED:
+            return List(_NEWEST_VERSION)
+        if failure.status == _FORBIDDEN and self._forbidden_again:
+            return List(self._version)
+        return Watch(self._version, 0.0)
+
     def _receive_list_refused(self, failure: Failure, now: float) -> Action:
         """A list's version is too old or too new, or its pages took too long."""
         listing = self._listing
         if listing.continued:  # in one piece, then: that cannot expire half way
-            return self._begin_list(_NEWEST_VERSION, limit=0)
+            return self._begin_list(_NEWEST_VERSION, now, limit=0)
         if listing.resource_version != _NEWEST_VERSION:
-            return self._begin_list(_NEWEST_VERSION)
-        self._lose(now, failure)
+            return self._begin_list(_NEWEST_VERSION, now)
+        self._lose(failure)
         self._next = List(_NEWEST_VERSION, limit=listing.limit)
         return self._wait(self._failures.delay(now) + self._asked_to_wait(failure))
 
     def _resync(self, now: float, reason: str = "the version expired") -> Action:
-        """List again: at once the first time, later after a backoff, or it could run hot."""
-        delay = self._resyncs.delay(now)
+        """List again, later each time, or it could run hot."""
         if self._phase is _Phase.WATCHING:
-            if self._resyncs.troubles == 1:
-                return self._begin_relist(self._version)
-            self.counters.relists += 1
-            self._next = List(self._version)
-        else:  # a page made no sense
-            self._lose(now, Failure(0, reason))
-            self._next = List(self._listing.resource_version, limit=self._listing.limit)
-        return self._wait(delay)
+            return self._relist_in_its_place(now)
+        # a page made no sense
+        self._lose(Failure(0, reason))
+        self._next = List(self._listing.resource_version, limit=self._listing.limit)
+        return self._wait(self._resyncs.delay(now))
+
+    def _relist_in_its_place(self, now: float) -> Action:
+        """List again when it is our turn among all who have to do so now."""
+        self.counters.relists += 1
+        self._next = Watch(self._version, 0.0, initial=True)
+        place = self._rng.uniform(0.0, _HERD_SPREAD)
+        seconds = max(place, self._resyncs.delay(now))
+        if now + seconds > self._confirmed + _CONFIRMED_WITHIN - _LIST_SHORTEST:
+            self._lose(_unheard(now - self._confirmed))
+        return self._wait(seconds)
 
     def _wait(self, seconds: float, *, knock: bool = False) -> Action:
         self._phase = _Phase.WAITING
@@ -500,10 +637,22 @@ class Reflector(Generic[T]):
         if self._doubtful_from == float("inf"):
             self._doubtful_from = now + self._rng.uniform(_DOUBT_SHORTEST, _DOUBT_LONGEST)
 
-    def _lose(self, since: float, failure: Failure) -> None:
+    # --------------------------------------------------------------- health
+    def _confirm(self, now: float) -> None:
+        """The view is the server's of now."""
+        self._confirmed = now
+        if self.stale_since is not None:
+            self.stale_since = now
+
+    def _lose(self, failure: Failure) -> None:
         if self.stale_since is None:
-            self.stale_since = since
+            self.stale_since = self._confirmed
         self.failure = failure
+
+    def _find(self) -> None:
+        """The source is back."""
+        self.stale_since = None
+        self.failure = None
 
     def _count(self, failure: Failure) -> None:
         self.counters.failures += 1
@@ -520,6 +669,10 @@ class Reflector(Generic[T]):
     @staticmethod
     def _asked_to_wait(failure: Failure) -> float:
         return min(max(failure.retry_after or 0.0, 0.0), _RETRY_AFTER_MOST)
+
+
+def _unheard(seconds: float) -> Failure:
+    return Failure(0, f"nothing was heard for {seconds:.0f} s")
 
 
 def _is_older(version: str, other: str) -> bool:

@@ -46,8 +46,8 @@ def deleted(name: str, version: int) -> Changed[str]:
 class Script:
     """A reflector and its clock; `tell` advances nothing, `after` advances first."""
 
-    def __init__(self) -> None:
-        self.reflector: Reflector[str] = Reflector(rng=Longest())
+    def __init__(self, *, streams: bool = False) -> None:
+        self.reflector: Reflector[str] = Reflector(rng=Longest(), streams=streams)
         self.now = 1000.0
         self.action: Action | None = self.reflector.start(self.now)
 
@@ -70,6 +70,11 @@ class Script:
             self.now = due
         self.action = self.reflector.handle_timer(self.now)
         return self.action
+
+    def in_its_place(self) -> Action:
+        """The action after the wait for a place in the herd, which must be the action now."""
+        assert self.action == Wait(6.5)
+        return self.timer()
 
     def watching(self) -> Script:
         """Listed at version 10 with one object, and the watch accepted."""
@@ -140,7 +145,8 @@ def test_an_ended_watch_is_resumed_at_the_last_version_at_once() -> None:
 def test_a_watch_that_the_server_ends_early_is_resumed_within_a_second() -> None:
     """A server that shuts down doesn't get all its consumers back at the same moment."""
     script = Script().watching()
-    assert script.after(100, Ended()) == Wait(1.0)
+    script.after(50, Bookmark("10"))
+    assert script.after(50, Ended()) == Wait(1.0)
     assert script.timer() == Watch("10", 600.0)
 
 
@@ -161,7 +167,8 @@ def test_a_watch_that_ends_at_once_is_a_failure() -> None:
 def test_gone_lists_at_the_last_version_then_at_the_newest(gone: Failure) -> None:
     """After 410 the list asks for nothing older than was seen; only if refused, for the newest."""
     script = Script().watching()
-    assert script.after(10, gone) == List("10", limit=500)
+    script.after(10, gone)
+    assert script.in_its_place() == List("10", limit=500)
     assert script.reflector.items == {"a": "v"}
     assert script.tell(gone) == List("", limit=500)
     assert script.tell(Page({"b": "v"}, "90")) == Watch("90", 600.0)
@@ -171,7 +178,8 @@ def test_gone_lists_at_the_last_version_then_at_the_newest(gone: Failure) -> Non
 def test_a_version_of_the_future_lists_the_newest() -> None:
     """After a restore the server refuses our version as too large: its own history is adopted."""
     script = Script().watching()
-    assert script.after(10, GONE) == List("10", limit=500)
+    script.after(10, GONE)
+    assert script.in_its_place() == List("10", limit=500)
     assert script.tell(TOO_LARGE) == List("", limit=500)
     assert script.tell(Page({"b": "v"}, "3")) == Watch("3", 600.0)
     assert script.reflector.items == {"b": "v"}
@@ -180,15 +188,14 @@ def test_a_version_of_the_future_lists_the_newest() -> None:
 def test_repeated_gone_does_not_run_hot() -> None:
     """A server that answers every watch with 410 gets ever fewer lists."""
     script = Script().watching()
-    assert isinstance(script.after(10, GONE), List)
     waits = []
-    for _ in range(4):
-        script.tell(Page({}, "20"))
+    for _ in range(6):
         action = script.tell(Opened(), GONE)
         assert isinstance(action, Wait)
         waits.append(action.seconds)
         assert isinstance(script.timer(), List)
-    assert waits == [1.6, 3.2, 6.4, 12.8]
+        script.tell(Page({}, "20"))
+    assert waits == [6.5, 6.5, 6.5, 6.5, 12.8, 25.6]
 
 
 def test_pages_that_expire_half_way_are_asked_for_in_one_piece() -> None:
@@ -219,10 +226,12 @@ def test_too_large_for_the_newest_obeys_retry_after() -> None:
 def test_a_failed_watch_keeps_the_view_marked_stale_until_it_is_accepted_again(
     status: int,
 ) -> None:
-    """Losing the server loses no member; the time since is kept, and cleared when it is back."""
+    """Losing the server loses no member; they are stale since the last sign of life, until it is
+    back. That it accepts a watch is no sign that the view is right."""
     script = Script().watching()
-    script.after(30, Failure(status, "no"))
+    script.after(10, Bookmark("10"))
     lost = script.now
+    script.after(30, Failure(status, "no"))
     assert script.reflector.stale_since == lost
     assert script.reflector.failure == Failure(status, "no")
     assert script.timer() == Watch("10", 600.0)
@@ -233,6 +242,8 @@ def test_a_failed_watch_keeps_the_view_marked_stale_until_it_is_accepted_again(
     script.tell(Opened())
     assert script.reflector.stale_since is None
     assert script.reflector.failure is None
+    script.tell(Failure(status, "again"))
+    assert script.reflector.stale_since == lost
 
 
 def test_a_failed_list_is_repeated_from_its_first_page() -> None:
@@ -278,7 +289,7 @@ def test_forbidden_asks_every_25_seconds_and_heals() -> None:
         assert isinstance(action, Wait)
         # A server that has just started may not know the Roles yet: the first time is soon.
         assert action.seconds == (25 if attempt else 3)
-        assert isinstance(script.timer(), List)
+        assert isinstance(script.timer(), List if attempt else Watch)
     assert script.reflector.items == {"a": "v"}
     assert script.reflector.stale_since is not None
     script.tell(Page({"b": "v"}, "20"), Opened())
@@ -291,9 +302,13 @@ def test_a_watch_that_is_forbidden_while_lists_are_not_still_moves_the_view() ->
     """With a Role that lacks `watch`, the view is listed again at the slow pace."""
     script = Script()
     script.tell(Page({"a": "v"}, "10"), Failure(403, "cannot watch"))
-    assert script.timer() == List("10", limit=500)
-    script.tell(Page({"b": "v"}, "20"))
-    assert script.reflector.items == {"b": "v"}
+    assert script.timer() == Watch("10", 600.0)
+    for version in range(20, 25):
+        script.tell(Failure(403, "cannot watch"))
+        assert isinstance(script.timer(), List)
+        script.tell(Page({"b": str(version)}, str(version)))
+        assert script.reflector.items == {"b": str(version)}
+        assert script.reflector.stale_since == script.now
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -305,14 +320,57 @@ def test_a_version_that_the_server_does_not_understand_is_dropped(status: int) -
 
 
 def test_silence_lists_within_90_seconds() -> None:
-    """A stream without event or bookmark is replaced by a list after 80 s, stale since the last."""
+    """A stream without event or bookmark is given up after 77 s, stale since the last of them,
+    and a list follows in its place."""
     script = Script().watching()
     script.after(20, Bookmark("12"))
     heard = script.now
-    assert script.timer() == List("12", limit=500)
-    assert script.now == heard + 80
+    assert script.timer() == Wait(6.5)
+    assert script.now == heard + 77
     assert script.reflector.stale_since == heard
     assert script.reflector.counters.silences == 1
+    assert script.timer() == List("12", limit=500)
+    assert script.now < heard + 90
+
+
+def test_an_accepted_watch_does_not_confirm_a_view() -> None:
+    """A view that was confirmed long ago is listed, not believed for the length of a new watch."""
+    script = Script().watching()
+    heard = script.now
+    script.after(50, RESET)
+    script.timer()
+    script.tell(Opened())
+    assert script.reflector.stale_since is None
+    assert script.timer() == Wait(6.5)
+    assert script.now == heard + 77
+    assert script.reflector.stale_since == heard
+
+
+def test_after_a_long_break_a_list_comes_first() -> None:
+    """A view that nothing confirmed for 77 s is not resumed."""
+    script = Script().watching()
+    script.after(60, Failure(503, "no", retry_after=30.0))
+    assert script.timer() == Wait(6.5)
+    assert script.timer() == List("10", limit=500)
+
+
+@pytest.mark.parametrize("heard", [0.0, 30.0, 76.0])
+def test_a_list_that_confirms_a_view_ends_in_time(heard: float) -> None:
+    """Nobody believes for more than 90 s what a list that hangs was to confirm: the list ends
+    before, or the view is stale already."""
+    script = Script().watching()
+    script.after(5, RESET)  # a doubt: a list is due 80 s after
+    script.timer()
+    script.tell(Opened())
+    script.after(heard, Bookmark("10"))
+    confirmed = script.now
+    action = script.timer()
+    if isinstance(action, List):
+        assert script.reflector.stale_since is None
+        assert script.now + action.within <= confirmed + 90
+    else:
+        assert script.reflector.stale_since == confirmed
+        assert script.timer() == List("10", limit=500)
 
 
 def test_bookmarks_keep_a_quiet_watch_alive() -> None:
@@ -337,11 +395,13 @@ def test_a_watch_that_outlives_its_timeout_is_replaced() -> None:
 
 
 def test_an_undecodable_event_lists_again() -> None:
-    """What an event said is lost with it, so the view is read anew, at once the first time."""
+    """What an event said is lost with it, so the view is read anew, in its place: everybody got
+    the same event."""
     script = Script().watching()
-    assert script.after(5, Undecodable("no JSON")) == List("10", limit=500)
+    script.after(5, Undecodable("no JSON"))
+    assert script.in_its_place() == List("10", limit=500)
     script.tell(Page({"a": "v"}, "11"), Opened())
-    assert script.tell(Undecodable("no JSON")) == Wait(1.6)
+    assert script.tell(Undecodable("no JSON")) == Wait(6.5)
     assert script.reflector.counters.undecodable == 2
     assert script.reflector.items == {"a": "v"}
 
@@ -349,10 +409,12 @@ def test_an_undecodable_event_lists_again() -> None:
 def test_an_undecodable_list_waits_and_keeps_the_view() -> None:
     """A list that makes no sense is asked for again after a while, and the view is marked stale."""
     script = Script().watching()
+    confirmed = script.now
     script.after(5, GONE)
+    script.in_its_place()
     assert script.tell(Undecodable("no JSON")) == Wait(1.6)
     assert script.reflector.items == {"a": "v"}
-    assert script.reflector.stale_since == script.now
+    assert script.reflector.stale_since == confirmed
     assert script.timer() == List("10", limit=500)
 
 
@@ -360,7 +422,8 @@ def test_an_undecodable_list_waits_and_keeps_the_view() -> None:
 def test_a_version_that_went_backwards_adopts_the_new_history(event: Event[str]) -> None:
     """A smaller version is another history: nothing of it is applied before a list."""
     script = Script().watching()
-    assert script.after(5, event) == List("", limit=500)
+    script.after(5, event)
+    assert script.in_its_place() == List("", limit=500)
     assert script.reflector.items == {"a": "v"}
     assert script.reflector.counters.backwards == 1
     script.tell(Page({"z": "v"}, "9"))
@@ -405,15 +468,44 @@ NOBODY = Failure(0, "connection refused", unreachable=True)
 
 
 def test_a_server_that_nobody_hears_is_knocked_at() -> None:
-    """While nobody listens waits grow to 30 s but may end early, then spread over 5 s."""
+    """While nobody listens waits grow to 30 s but may end early. A watch comes back within half a
+    second, it is cheap; a list takes a place in the herd, after a long break too."""
     script = Script().watching()
-    for seconds in (0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0):
+    script.tell(NOBODY)
+    script.action = script.reflector.handle_reachable(script.now)
+    assert script.action == Wait(0.5)
+    assert isinstance(script.timer(), Watch)
+    for seconds in (1.6, 3.2, 6.4, 12.8, 25.6, 30.0):
         assert script.tell(NOBODY) == Wait(seconds, knock=True)
         if seconds < 30:
             script.timer()
+    script.now += 29
     script.action = script.reflector.handle_reachable(script.now)
-    assert script.action == Wait(5.0)
-    assert isinstance(script.timer(), Watch | List)
+    assert script.in_its_place() == List("10", limit=500)
+
+
+def test_a_first_list_that_nobody_heard_takes_a_place() -> None:
+    """A thousand pods that were started while the server was away do not list in one second."""
+    script = Script()
+    script.tell(NOBODY)
+    script.action = script.reflector.handle_reachable(script.now)
+    assert script.in_its_place() == List("0", limit=500)
+
+
+def test_places_are_spread_evenly() -> None:
+    """Of a thousand who got a 410 at the same moment no second gets more than 20%."""
+    tenths = [0] * 65
+    for seed in range(1000):
+        reflector: Reflector[str] = Reflector(rng=random.Random(seed))
+        reflector.start(0.0)
+        reflector.receive(Page({}, "1"), 0.0)
+        reflector.receive(Opened(), 0.0)
+        action = reflector.receive(GONE, 1.0)
+        assert isinstance(action, Wait)
+        assert 0 <= action.seconds <= 6.5
+        tenths[int(action.seconds * 10)] += 1
+    assert max(sum(tenths[first : first + 10]) for first in range(55)) <= 200
+    assert min(tenths) > 0
 
 
 def test_dials_that_failed_do_not_lengthen_the_waits_after_answers() -> None:
@@ -423,3 +515,114 @@ def test_dials_that_failed_do_not_lengthen_the_waits_after_answers() -> None:
         script.tell(NOBODY)
         script.timer()
     assert script.tell(Failure(503, "starting")) == Wait(0.8)
+
+
+# ------------------------------------------------------------------ streaming
+STREAM = Watch("0", 600.0, initial=True)
+END = Bookmark("12", end_of_initial=True)
+
+
+def test_a_stream_is_joined_before_the_view_is_replaced() -> None:
+    """Initial events, and changes among them, are seen as a whole at the mark; the same stream is
+    the watch."""
+    script = Script(streams=True)
+    assert script.action == STREAM
+    script.tell(Opened(), added("a", 10), added("b", 7), added("c", 3))
+    script.tell(Changed("MODIFIED", "b", "w", "11"), deleted("c", 12))
+    assert script.action is None
+    assert not script.reflector.synced
+    assert script.reflector.revision == 0
+    assert script.tell(END) is None
+    assert script.reflector.synced
+    assert script.reflector.items == {"a": "v", "b": "w"}
+    assert script.reflector.resource_version == "12"
+    assert script.tell(added("d", 13)) is None
+    assert script.reflector.items == {"a": "v", "b": "w", "d": "v"}
+    assert script.reflector.counters.lists == 0
+    assert script.reflector.counters.watches == 0
+
+
+def test_a_relist_is_a_stream_that_is_not_older() -> None:
+    """After 410 the objects are asked for as events, at the last version; what was deleted in
+    the gap is found; the view is kept until the mark."""
+    script = Script(streams=True)
+    script.tell(Opened(), added("a", 10), added("b", 11), END)
+    script.after(5, GONE)
+    assert script.in_its_place() == Watch("12", 600.0, initial=True)
+    script.tell(Opened(), added("b", 11))
+    assert script.reflector.items == {"a": "v", "b": "v"}
+    script.tell(Bookmark("40", end_of_initial=True))
+    assert script.reflector.items == {"b": "v"}
+    assert script.reflector.resource_version == "40"
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 422, 501])
+def test_a_refused_stream_is_a_list_at_once(status: int) -> None:
+    """A server without streams is listed, and not asked for one again for ten minutes."""
+    script = Script(streams=True)
+    assert script.tell(Failure(status, "sendInitialEvents is forbidden")) == List("0", limit=500)
+    assert script.reflector.stale_since is None
+    script.tell(Page({"a": "v"}, "10"), Opened())
+    script.after(5, GONE)
+    assert script.in_its_place() == List("10", limit=500)
+    script.tell(Page({"a": "v"}, "20"), Opened())
+    for _ in range(12):
+        script.after(60, Bookmark("20"))
+    script.after(5, GONE)
+    assert script.in_its_place() == Watch("20", 600.0, initial=True)
+    assert script.reflector.counters.streams_refused == 1
+
+
+@pytest.mark.parametrize("event", [Bookmark("12"), Changed("MODIFIED", "b", "w", "11")])
+def test_an_ignored_stream_is_a_list_at_once(event: Event[str]) -> None:
+    """A server that sends an ordinary watch shows itself by a bookmark without the mark, or by a
+    change of what it never told; nothing of it is used."""
+    script = Script(streams=True)
+    script.tell(Opened(), added("a", 10))
+    assert script.tell(event) == List("0", limit=500)
+    assert script.reflector.items == {}
+    script.tell(Page({"b": "w"}, "12"))
+    assert script.reflector.items == {"b": "w"}
+    assert script.reflector.counters.streams_ignored == 1
+
+
+def test_a_mark_that_never_comes_is_waited_for_seven_seconds() -> None:
+    """A list follows within 10 s, and the half of a stream is not used."""
+    script = Script(streams=True)
+    script.tell(Opened(), added("a", 10))
+    script.now += 3
+    script.tell(added("b", 11))
+    assert script.timer() == List("0", limit=500)
+    assert script.now == 1007.0
+    assert not script.reflector.synced
+    script.tell(Page({"b": "v"}, "12"))
+    assert script.reflector.items == {"b": "v"}
+    assert script.reflector.counters.streams_unmarked == 1
+
+
+@pytest.mark.parametrize(
+    "event", [RESET, Failure(403, "no watch"), Failure(503, "no"), Ended(), Undecodable("no JSON")]
+)
+def test_a_stream_that_fails_is_a_list_after_a_wait(event: Event[str]) -> None:
+    """Whatever cuts streams, a Role without `watch` included, does not stop lists; and the
+    next time a stream is tried again."""
+    script = Script(streams=True)
+    script.tell(Opened(), added("a", 10))
+    assert isinstance(script.after(2, event), Wait)
+    assert script.timer() == List("0", limit=500)
+    script.tell(Page({"b": "v"}, "12"), Opened())
+    assert script.reflector.items == {"b": "v"}
+    script.after(5, GONE)
+    assert isinstance(script.action, Wait)
+    assert script.timer() == Watch("12", 600.0, initial=True)
+
+
+def test_a_stream_of_the_future_lists_the_newest() -> None:
+    """A server that went back answers a stream as too large: its own history is listed."""
+    script = Script(streams=True)
+    script.tell(Opened(), END)
+    script.after(5, GONE)
+    script.in_its_place()
+    assert script.tell(Opened(), TOO_LARGE) == List("", limit=500)
+    script.tell(Page({"b": "v"}, "3"))
+    assert script.reflector.items == {"b": "v"}
