@@ -13,6 +13,11 @@ the API server costs DNS no question. Given up does not mean dropped: its last m
 use until a later source has members; an Absent of a later source never takes them away,
 because a name server that lost its API server says the same.
 
+The grace counts from the moment at which the source failed, not from the last sign of life, which
+is what its members are stale since: a Service that never changes gives one sign a minute, so most
+of its consumers would leave the API server at once when that restarts. Members that were stale
+when their source began (a snapshot) count by their age.
+
 Coming back. A source before the current one that answers takes over again once it has done so
 for `hold` without a break; at once, when the current one does not answer. Then those after it
 are stopped, and what they said is forgotten.
@@ -48,7 +53,7 @@ class Failover:
     """When a chain of sources goes on to the next, and when it comes back.
 
     Attributes:
-        grace: seconds that the last members of a source that cannot answer stay in use while
+        grace: seconds from the failure of a source that its last members stay in use while
             another source may have better ones. `math.inf`: for ever.
         patience: seconds that a source may say nothing at all before the next one is asked.
         hold: seconds that a better source must be well before it is taken back. `math.inf`:
@@ -91,6 +96,7 @@ class _Source:
     started: float | None = None
     said: Resolution = field(default_factory=Pending)
     well_since: float | None = None
+    lost_at: float | None = None
     life: int = 0
 
 
@@ -117,10 +123,13 @@ class Chain:
         if source.started is None:
             return
         source.said = said
-        if self._health(source) is not _Health.ANSWERS:
+        if self._health(source) is _Health.ANSWERS:
+            source.lost_at = None
+            if source.well_since is None:
+                source.well_since = now
+        elif source.well_since is not None:
             source.well_since = None
-        elif source.well_since is None:
-            source.well_since = now
+            source.lost_at = now
         self._update(now)
 
     def life(self, number: int) -> int:
@@ -159,7 +168,8 @@ class Chain:
             case Members(stale_since=None):
                 return math.inf
             case Members(stale_since=float(since)):
-                return since + self._options.grace
+                lost_at = since if source.lost_at is None else source.lost_at
+                return lost_at + self._options.grace
             case Pending():
                 return source.started + self._options.patience
             case Absent() if self._options.believe_absent:
@@ -189,7 +199,7 @@ class Chain:
 
     def _stop(self, first: int) -> None:
         for source in self._sources[first:]:
-            source.started = source.well_since = None
+            source.started = source.well_since = source.lost_at = None
             source.said = Pending()
         self.wanted = min(self.wanted, first)
 

@@ -32,10 +32,10 @@ class Members:
     """The endpoints that may be called now; never empty.
 
     `excluded` are known endpoints that may not be called (not ready, or terminating while
-    others are ready). `stale_since` is the loop time at which the source was lost, None
-    while it is healthy. `steps` is the funnel so far. `definite` is whether an endpoint that is
-    not listed is known to be gone: the API server knows, DNS does not, so its consumer keeps a
-    working connection to one that vanished until there is another.
+    others are ready). `stale_since` is None while the source is healthy; once it is lost, the loop
+    time at which it last gave a sign that they are right. `steps` is the funnel so far. `definite`
+    is whether an endpoint that is not listed is known to be gone: the API server knows, DNS does
+    not, so its consumer keeps a working connection to one that vanished until there is another.
     """
 
     endpoints: tuple[Endpoint, ...]

@@ -59,14 +59,14 @@ def test_no_answer_at_the_start_is_failed() -> None:
 
 @pytest.mark.parametrize("bad", [GONE, DEAD])
 def test_the_last_good_answer_is_kept(bad: Answer) -> None:
-    """NXDOMAIN, SERVFAIL and silence keep the members, stale since the first of them."""
+    """NXDOMAIN, SERVFAIL and silence keep the members, stale since the last good answer."""
     kept = view(GOOD)
-    first = kept.due
-    kept.receive(bad, first)
+    kept.receive(GOOD, good_at := kept.due)
+    kept.receive(bad, kept.due)
     kept.receive(bad, kept.due)
     assert isinstance(kept.resolution, Members)
     assert kept.resolution.endpoints == (A,)
-    assert kept.resolution.stale_since == first
+    assert kept.resolution.stale_since == good_at
     assert bad.reason in kept.resolution.steps[0].note
     kept.receive(Found((B,), "x.", 5), kept.due)
     assert isinstance(kept.resolution, Members)

@@ -190,6 +190,23 @@ def test_a_cold_start_without_anybody() -> None:
     assert source_of(made.published) == DNS
 
 
+def test_the_grace_counts_from_the_failure() -> None:
+    """The last sign of life of a quiet Service may be a minute old when its source is lost: that
+    is no reason to leave it at once."""
+    made = chain()
+    made.receive(API, members(API), 1.0)
+    made.receive(API, members(API, stale=30.0), 100.0)
+    assert made.wanted == 1
+    assert made.next_timer(100.0) == 130.0
+    made.receive(API, members(API, stale=45.0), 110.0)  # a list came, but no watch
+    assert made.next_timer(110.0) == 130.0
+    made.receive(API, members(API), 120.0)
+    made.receive(API, members(API, stale=45.0), 125.0)  # lost again, and nothing was heard
+    assert made.next_timer(125.0) == 155.0
+    made.handle_timer(155.0)
+    assert made.wanted == 2
+
+
 def test_old_members_give_way_at_once() -> None:
     """A snapshot of an hour ago is used until the next source has members, not for the grace."""
     made = chain()
@@ -307,7 +324,7 @@ def test_whatever_happens(events: list[tuple[int, str, float]]) -> None:
         now += pause
         said: Resolution = {
             "members": members(source),
-            "stale": members(source, stale=now),
+            "stale": members(source, stale=now - pause),
             "absent": ABSENT,
             "failed": failed(),
             "pending": Pending(),

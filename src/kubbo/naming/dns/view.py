@@ -8,7 +8,8 @@ pod moved.
 Nor can DNS be believed when it says "nothing": a name server that just started, or lost its
 own API server, says NXDOMAIN of names that are there. Only at the start, where there is no
 better knowledge, is "nothing" published (`Absent`). Later it keeps the last good answer, as
-SERVFAIL and silence do, marked with the time since when DNS did not confirm it.
+SERVFAIL and silence do, marked with the time since when DNS did not confirm it: that of the last
+good answer.
 
     START --found--> GOOD --nothing, no answer--> KEPT --found--> GOOD
       |                ^
@@ -92,6 +93,7 @@ class View:
         self._backoff = _FIRST_BACKOFF
         self._earliest = now
         self._unanswered = False
+        self._found_at = now
 
     def receive(self, answer: Answer, now: float) -> None:
         """Take what a lookup brought: `resolution` and `due` are new."""
@@ -100,15 +102,16 @@ class View:
         match answer:
             case Found():
                 pause = _bounded(answer.ttl, _LONGEST)
+                self._found_at = now
                 self.resolution = self._members(answer)
             case Nothing():
                 pause = _bounded(answer.ttl, _LONGEST_MISS)
-                self.resolution = self._keep(answer.reason, now) or Absent(
+                self.resolution = self._keep(answer.reason) or Absent(
                     answer.reason, steps=(Step("naming", 0, self._target),)
                 )
             case Unanswered():
                 pause = self._backoff
-                self.resolution = self._keep(answer.reason, now) or Failed(
+                self.resolution = self._keep(answer.reason) or Failed(
                     DnsError(answer.reason), steps=(Step("naming", None, self._target),)
                 )
         self._backoff = (
@@ -135,14 +138,13 @@ class View:
         steps = (Step("naming", len(endpoints), note),)
         return Members(endpoints, steps=steps, definite=False)
 
-    def _keep(self, reason: str, now: float) -> Members | None:
+    def _keep(self, reason: str) -> Members | None:
         last = self.resolution
         if not isinstance(last, Members):
             return None
-        since = now if last.stale_since is None else last.stale_since
         note = f"{self._target}: the last answer is kept; now {reason}"
         step = Step("naming", len(last.endpoints), note)
-        return Members(last.endpoints, stale_since=since, steps=(step,), definite=False)
+        return Members(last.endpoints, stale_since=self._found_at, steps=(step,), definite=False)
 
 
 def _bounded(ttl: float, longest: float) -> float:
