@@ -310,6 +310,19 @@ def java(name: str, called: str, calling: str) -> Feature:
     )
 
 
+DISCOVERED = {
+    version: tuple(
+        f"test_discovery.py::{test}[{version}]"
+        for test in (
+            "test_java_finds_a_provider_by_its_application",
+            "test_every_service_of_the_application_is_found",
+            "test_calls_go_to_every_instance",
+            "test_what_the_application_does_not_serve_is_not_found",
+        )
+    )
+    for version in ("3.3.6", "3.2.16")
+}
+
 VALUES = [
     values("int, Integer", "int/", go=("int/",)),
     values("long, Long", "long/", go=("long/",)),
@@ -574,6 +587,11 @@ BEHAVIOUR = [
         "MetadataService",
         java33_python="test_metadata.py::test_java_reads_the_metadata_of_python",
         python_java33="test_metadata.py::test_python_reads_the_metadata_of_java",
+    ),
+    calls(
+        "application-level discovery: found by application, asked what it serves",
+        java33_python=DISCOVERED["3.3.6"],
+        java32_python=DISCOVERED["3.2.16"],
     ),
     calls(
         "another serialization is refused with what to set",

@@ -166,6 +166,8 @@ def command(
         "user.language": "en",
         "dubbo.network.interface.ignored": ".*",
         "dubbo.service.shutdown.wait": "1",
+        # Of a registry only the applications are asked for, never the interfaces.
+        "dubbo.application.service-discovery.migration": "FORCE_APPLICATION",
         **(properties or {}),
     }
     return [
@@ -288,6 +290,8 @@ class JavaCaller(PeerCaller):
         oneway: bool = False,
         generic: bool | str = False,
         via: str | None = None,
+        application: str = "",
+        revision: str = "",
         parameters: Mapping[str, str] | None = None,
     ) -> Answer:
         """Call a provider as Java code with a typed reference would; never retried.
@@ -305,6 +309,9 @@ class JavaCaller(PeerCaller):
             generic: call `$invoke` without the interface; objects are maps then. "bean": in bean
                 form, from objects of the types and back to objects.
             via: "$invokeAsync" instead.
+            application: find it by its name, in a registry that lists `address` (or several, with
+                commas) and `revision` for it, and no interfaces.
+            revision: of the application's metadata, which is asked for at the address.
             parameters: of the reference, like `{"serialization": "fastjson2"}`.
 
         Raises:
@@ -314,6 +321,8 @@ class JavaCaller(PeerCaller):
         answer = await self.ask(
             {
                 **_reference(address, service, timeout, parameters),
+                "registry": _registry(address, application, revision),
+                "providedBy": application,
                 "method": method,
                 "args": arguments,
                 "types": types,
@@ -377,6 +386,17 @@ def _reference(
         "timeout": round(timeout * 1000),
         "parameters": parameters,
     }
+
+
+def _registry(addresses: str, application: str, revision: str) -> str:
+    """The registry that `ListedDiscovery` stands for; its host and port tell it from others."""
+    if not application:
+        return ""
+    first = addresses.partition(",")[0]
+    return (
+        f"listed://{first}?app={application}&instances={addresses}&revision={revision}"
+        "&registry-type=service&register-mode=instance&file.cache=false"
+    )
 
 
 @dataclass

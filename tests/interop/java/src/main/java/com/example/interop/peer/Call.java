@@ -6,8 +6,11 @@ import com.alibaba.fastjson2.JSONObject;
 import com.alibaba.fastjson2.JSONReader;
 import com.example.interop.EchoService;
 
+import org.apache.dubbo.common.beanutil.JavaBeanDescriptor;
+import org.apache.dubbo.common.beanutil.JavaBeanSerializeUtil;
 import org.apache.dubbo.config.MethodConfig;
 import org.apache.dubbo.config.ReferenceConfig;
+import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.rpc.RpcContext;
 import org.apache.dubbo.rpc.RpcException;
 import org.apache.dubbo.rpc.service.GenericService;
@@ -96,7 +99,7 @@ final class Call {
         attach(line);
         Object value;
         try {
-            value = line.getBooleanValue("generic") ? generic(line) : typed(line);
+            value = form(line).isEmpty() ? typed(line) : generic(line);
         } finally {
             RpcContext.removeClientAttachment();
         }
@@ -152,16 +155,33 @@ final class Call {
         return arguments;
     }
 
+    /** "generic" is absent, true, or Dubbo's word for a form; empty: no generic call. */
+    private static String form(JSONObject line) {
+        Object generic = line.get("generic");
+        return generic == null || generic.equals(false) ? "" : generic.toString();
+    }
+
+    /** Through {@code $invoke}, or "via"; with "bean" as the form, values are descriptors. */
     private Object generic(JSONObject line) throws Exception {
         JSONArray types = line.getJSONArray("types");
         JSONArray given = line.getJSONArray("args");
+        boolean bean = form(line).equals("bean");
         String[] names = types == null ? new String[0] : types.toArray(new String[0]);
         Object[] arguments = new Object[given == null ? 0 : given.size()];
         for (int at = 0; at < arguments.length; at++) {
-            arguments[at] = Plain.convert(given.get(at), Object.class);
+            Class<?> type = bean ? Types.named(names[at]) : Object.class;
+            Object argument = Plain.convert(given.get(at), type);
+            arguments[at] = bean ? JavaBeanSerializeUtil.serialize(argument) : argument;
         }
         GenericService service = (GenericService) reference(line, GenericService.class);
-        return service.$invoke(line.getString("method"), names, arguments);
+        String method = line.getString("method");
+        Object value =
+                "$invokeAsync".equals(line.getString("via"))
+                        ? service.$invokeAsync(method, names, arguments).get()
+                        : service.$invoke(method, names, arguments);
+        return value instanceof JavaBeanDescriptor descriptor
+                ? JavaBeanSerializeUtil.deserialize(descriptor)
+                : value;
     }
 
     /**
@@ -232,6 +252,8 @@ final class Call {
                         type.getName(),
                         line.getString("interface"),
                         line.getString("url"),
+                        line.getString("registry"),
+                        form(line),
                         line.getString("group"),
                         line.getString("version"),
                         line.getString("timeout"),
@@ -243,9 +265,14 @@ final class Call {
                     ReferenceConfig<Object> reference = new ReferenceConfig<>();
                     reference.setInterface(line.getString("interface"));
                     if (type == GenericService.class) {
-                        reference.setGeneric("true");
+                        reference.setGeneric(form(line));
                     }
-                    reference.setUrl(line.getString("url"));
+                    if (notEmpty(line.getString("registry"))) {
+                        reference.setRegistry(new RegistryConfig(line.getString("registry")));
+                        reference.setProvidedBy(line.getString("providedBy"));
+                    } else {
+                        reference.setUrl(line.getString("url"));
+                    }
                     reference.setCheck(false);
                     reference.setRetries(0);
                     if (notEmpty(line.getString("group"))) {
