@@ -125,6 +125,8 @@ class RpcError(KubboError):
         endpoint: the provider of the last attempt, if one was chosen.
         attachments: what came along with the answer.
         attempts: the failures of earlier attempts, first one first.
+        refused: the provider itself refused the call, so that it has seen it.
+        retry_after: seconds for which the provider asks to be left alone, None if it does not.
     """
 
     def __init__(
@@ -143,6 +145,8 @@ class RpcError(KubboError):
         self.endpoint = endpoint
         self.attachments: Mapping[str, object] = attachments or {}
         self.attempts: tuple[RpcError, ...] = ()
+        self.refused = False
+        self.retry_after: float | None = None
 
     def __str__(self) -> str:
         at = f" (provider {self.endpoint})" if self.endpoint is not None else ""

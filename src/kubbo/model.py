@@ -12,6 +12,8 @@ from kubbo.errors import TargetError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from kubbo.observe import CallReport
+
 __all__ = [
     "Deadline",
     "Endpoint",
@@ -175,7 +177,7 @@ class Invocation:
     """One call on its way through filters, policy and connection; mutable, never shared.
 
     `deadline` is shared by every attempt, queue and hop. `idempotent` allows a retry of what
-    may have run already.
+    may have run already. `report` is there while an observer listens.
     """
 
     service: ServiceKey
@@ -186,6 +188,7 @@ class Invocation:
     idempotent: bool = False
     attachments: dict[str, Value] = field(default_factory=dict[str, Value])
     requests: AsyncIterator[Value] | None = None
+    report: CallReport | None = None
 
     @property
     def method(self) -> str:
@@ -195,12 +198,16 @@ class Invocation:
 
 @dataclass(slots=True)
 class Result:
-    """The answer to an invocation; `endpoint` gave it, None at the provider itself."""
+    """The answer to an invocation; `endpoint` gave it, None at the provider itself.
+
+    `degraded` is the failure that a fallback stood in for.
+    """
 
     value: Value = None
     endpoint: Endpoint | None = None
     responses: AsyncIterator[Value] | None = None
     attachments: dict[str, Value] = field(default_factory=dict[str, Value])
+    degraded: Exception | None = None
 
 
 Handler: TypeAlias = "Callable[[Invocation], Awaitable[Result]]"

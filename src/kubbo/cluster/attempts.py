@@ -1,15 +1,21 @@
 """The attempts of one call: pick a member, send, and take note of how it went.
 
 Policies decide whether there is another attempt; this is how one is made. It counts load on the
-member, remembers who was tried, and asks the retry budget of the target.
+member, remembers who was tried, and earns and spends the retry budget of the target.
+
+A provider that answers "overloaded" may say for how long it wants to be left alone. Until then
+others are picked, and it itself only when there is nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kubbo.errors import Code, Progress, RpcError
+from kubbo.model import Deadline
+from kubbo.observe import begin
 
 if TYPE_CHECKING:
     from kubbo.cluster.member import Member, Pool
@@ -27,6 +33,9 @@ REPICKS: Final = 3
 
 FAULT_PENALTY: Final = 1.0
 """Seconds that a fault counts for at least: who refuses quickly must not look fast."""
+
+MAX_REST: Final = 30.0
+"""Seconds for which a provider is left alone at most, whatever it asks for."""
 
 _FAULTS: Final = frozenset(
     {
@@ -59,8 +68,23 @@ class Attempts(Protocol):
         """Whether there is a member that this call has not tried yet."""
         ...
 
-    async def __call__(self) -> Result:
-        """Pick a member that was not tried yet, where there is one, and send."""
+    def members(self) -> tuple[Member, ...]:
+        """Everybody who may take this call now, the ones to call first."""
+        ...
+
+    def afford(self, error: RpcError | None = None) -> bool:
+        """Whether the retry budget pays for another attempt after `error`; it is spent then.
+
+        Without an error the attempt comes besides others, and is paid for like a repeated one.
+        """
+        ...
+
+    def again(self, timeout: float) -> Attempts:
+        """The attempts of the same call made anew, `timeout` seconds from now."""
+        ...
+
+    async def __call__(self, member: Member | None = None) -> Result:
+        """Send to `member`; without one, to one that was not tried yet, where there is one."""
         ...
 
 
@@ -82,39 +106,50 @@ class SelectedAttempts:
         self._loop = loop
         self._tried: list[Member] = []
 
-    async def __call__(self) -> Result:
+    async def __call__(self, member: Member | None = None) -> Result:
         """See `Attempts`."""
-        invocation = self._invocation
-        pool = self._selection.pool(invocation)
-        if pool is None:
-            # What cannot be encoded is told before anybody is waited for.
-            self._codec.encode_request(invocation, 1.0)
-            pool = await self._selection.wait_pool(invocation, invocation.deadline)
-        assert pool.picker is not None
-        member = pool.picker(invocation)
-        if self._tried and member in self._tried:
-            other = self._another(pool)
-            if other is None:
-                await asyncio.sleep(RETRY_PAUSE * 2 ** (len(self._tried) - 1))
-            else:
-                member = other
+        if member is None:
+            invocation = self._invocation
+            pool = self._selection.pool(invocation)
+            if pool is None:
+                # What cannot be encoded is told before anybody is waited for.
+                self._codec.encode_request(invocation, 1.0)
+                pool = await self._selection.wait_pool(invocation, invocation.deadline)
+            assert pool.picker is not None
+            member = pool.picker(invocation)
+            now = self._loop.time()
+            if (self._tried and member in self._tried) or member.rests_until > now:
+                other = self._another(pool, now)
+                if other is not None:
+                    member = other
+                elif member in self._tried:
+                    await asyncio.sleep(self._pause(member, now))
         return await self._send(member)
 
     async def _send(self, member: Member) -> Result:
         self._tried.append(member)
         member.active += 1
         started = self._loop.time()
+        attempt = None
+        if (call := self._invocation.report) is not None:
+            attempt = begin(call, member.endpoint, started)
         try:
             result = await member.dialer.send(self._invocation, self._codec)
         except BaseException as error:
             self._settle(member, started, error)
+            if attempt is not None:
+                attempt.end(self._loop.time(), error)
             raise
         now = self._loop.time()
+        elapsed = now - started
         member.active -= 1
         member.attempts += 1
         member.answered += 1
-        member.answered_seconds += now - started
-        member.measure(now - started, now)
+        member.answered_seconds += elapsed
+        member.measure(elapsed, now)
+        self._selection.directory.budget.earn()
+        if attempt is not None:
+            attempt.end(now, None)
         return result
 
     def _settle(self, member: Member, started: float, error: BaseException) -> None:
@@ -128,25 +163,53 @@ class SelectedAttempts:
             member.answered += 1
             member.answered_seconds += elapsed
             member.measure(elapsed, now)
+            self._selection.directory.budget.earn()
         else:
             # Cancelled: it took at least this long.
             member.measure(max(elapsed, member.latency), now)
+        if isinstance(error, RpcError) and error.retry_after is not None:
+            member.rests_until = now + min(error.retry_after, MAX_REST)
 
     def untried(self) -> bool:
         """See `Attempts`."""
         pool = self._selection.pool(self._invocation)
         return pool is not None and any(member not in self._tried for member in pool.members)
 
-    def _another(self, pool: Pool) -> Member | None:
-        """A member that was not tried, as the balancer likes it."""
+    def members(self) -> tuple[Member, ...]:
+        """See `Attempts`."""
+        pool = self._selection.pool(self._invocation)
+        return () if pool is None else pool.members
+
+    def afford(self, error: RpcError | None = None) -> bool:
+        """See `Attempts`."""
+        if error is not None and error.progress is Progress.NOT_SENT and not error.refused:
+            return True
+        return self._selection.directory.budget.spend()
+
+    def again(self, timeout: float) -> SelectedAttempts:
+        """See `Attempts`."""
+        invocation = copy(self._invocation)
+        invocation.deadline = Deadline(self._loop.time() + timeout)
+        return SelectedAttempts(invocation, self._selection, self._codec, self._loop)
+
+    def _another(self, pool: Pool, now: float) -> Member | None:
+        """A member that was not tried and does not rest, as the balancer likes it."""
+        tried = self._tried
         assert pool.picker is not None
         for _ in range(REPICKS):
             member = pool.picker(self._invocation)
-            if member not in self._tried:
+            if member not in tried and member.rests_until <= now:
                 return member
-        rest = tuple(member for member in pool.members if member not in self._tried)
-        if not rest:
+        rest = [member for member in pool.members if member not in tried]
+        # Who asked to be left alone is called all the same when nobody else is there.
+        awake = tuple(member for member in rest if member.rests_until <= now) or tuple(rest)
+        if not awake:
             return None
-        picker = self._selection.pool_of(rest).picker
+        picker = self._selection.pool_of(awake).picker
         assert picker is not None
         return picker(self._invocation)
+
+    def _pause(self, member: Member, now: float) -> float:
+        """Seconds until `member` is worth trying again."""
+        pause: float = RETRY_PAUSE * 2 ** (len(self._tried) - 1)
+        return max(pause, member.rests_until - now)

@@ -18,10 +18,12 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kubbo.cluster.budget import RetryBudget
 from kubbo.cluster.member import Member
 from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
 from kubbo.model import Step
 from kubbo.naming.resolution import Absent, Failed, Members, Pending, hint_refresh
+from kubbo.observe import UpdateReport, tell
 from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from kubbo.model import Deadline, Endpoint
     from kubbo.naming.resolution import Resolution, Resolver
+    from kubbo.observe import Observer
     from kubbo.transport.dialer import Dialers
 
 __all__ = ["Directory"]
@@ -39,10 +42,20 @@ _log = logging.getLogger("kubbo.directory")
 class Directory:
     """Watches `resolver` from `start` to `aclose`. `target` is its name in messages."""
 
-    def __init__(self, target: str, resolver: Resolver, dialers: Dialers) -> None:
+    def __init__(
+        self,
+        target: str,
+        resolver: Resolver,
+        dialers: Dialers,
+        *,
+        budget: RetryBudget | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self.target = target
+        self.budget = budget or RetryBudget()
         self.resolution: Resolution = Pending()
         self.generation = 0
+        self._observer = observer
         self._resolver = resolver
         self._dialers = dialers
         self._members: dict[tuple[str, int], Member] = {}
@@ -129,14 +142,30 @@ class Directory:
     def publish(self, resolution: Resolution) -> None:
         """Take what the resolver found; see `Publish`."""
         self.resolution = resolution
+        before = set(self._members)
         if isinstance(resolution, Members):
             self._adopt(resolution.endpoints, definite=resolution.definite)
         else:
             self._adopt((), definite=True)
+        if self._observer is not None:
+            self._report(self._observer, before)
         if not isinstance(resolution, Pending) and self._known is not None:
             if not self._known.done():
                 self._known.set_result(None)
             self._known = None
+
+    def _report(self, observer: Observer, before: set[tuple[str, int]]) -> None:
+        resolution = self.resolution
+        now = set(self._members)
+        update = UpdateReport(
+            self.target,
+            type(resolution).__name__.lower(),
+            len(now),
+            len(now - before),
+            len(before - now),
+            resolution.stale_since if isinstance(resolution, Members) else None,
+        )
+        tell(observer.updated, update)
 
     def _adopt(self, endpoints: tuple[Endpoint, ...], *, definite: bool) -> None:
         old = {**self._leaving, **self._members}

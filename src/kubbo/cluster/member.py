@@ -37,6 +37,7 @@ class Member:
         measured_at: loop time of the last measurement.
         attempts: attempts that ended, and `answered` those of them that were no fault.
         answered_seconds: time that the answered ones took, all together.
+        rests_until: loop time until which the provider asked to be left alone.
     """
 
     endpoint: Endpoint
@@ -48,6 +49,7 @@ class Member:
     attempts: int = 0
     answered: int = 0
     answered_seconds: float = 0.0
+    rests_until: float = -inf
 
     def measure(self, elapsed: float, now: float) -> None:
         """Take the `elapsed` seconds of an attempt into the latency."""

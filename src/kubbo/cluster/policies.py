@@ -1,37 +1,36 @@
-"""Cluster policies: what becomes of a call when an attempt fails.
+"""Cluster policies: how many attempts a call has, where, and what becomes of their failures.
 
-A policy asks for attempts and reads `progress`: an attempt that provably did not run is
-safe to repeat, one that may have run only if the method is declared idempotent, one that
-was answered never. Dubbo repeats whatever failed without an answer, writes included.
+A policy turns attempts into the outcome of a call. Its names are Dubbo's, and so is what they
+mean, except that nothing is run twice unless that is safe: see `sequential`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kubbo.errors import Code, ConfigError, NoProvider, Progress, RpcError
+from kubbo.cluster.lenient import DEFAULT_FAILBACK_TASKS, Failback, Failsafe
+from kubbo.cluster.parallel import (
+    DEFAULT_FORKS,
+    DEFAULT_HEDGE_DELAY,
+    Broadcast,
+    Forking,
+    Hedging,
+)
+from kubbo.cluster.sequential import Available, Failfast, Failover
+from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kubbo.cluster.attempts import Attempts
+    from kubbo.cluster.background import Background
     from kubbo.config import Parameter
     from kubbo.model import Invocation, Result
 
-__all__ = ["DEFAULT_CLUSTER", "Cluster", "Failfast", "Failover", "make_policy"]
+__all__ = ["DEFAULT_CLUSTER", "POLICIES", "Cluster", "make_policy"]
 
 DEFAULT_CLUSTER: Final = "failover"
-
-_HOPELESS: Final = frozenset(
-    {
-        Code.CANCELLED,
-        Code.INVALID_ARGUMENT,
-        Code.DEADLINE_EXCEEDED,
-        Code.PERMISSION_DENIED,
-        Code.UNAUTHENTICATED,
-    }
-)
-"""What another provider would say as well, or nobody waits for any more."""
+"""Dubbo's default."""
 
 
 class Cluster(Protocol):
@@ -42,53 +41,54 @@ class Cluster(Protocol):
         ...
 
 
-class Failover:
-    """Try again elsewhere, up to `retries` further times, where that is safe."""
-
-    def __init__(self, retries: int) -> None:
-        self._retries = retries
-
-    async def __call__(self, invocation: Invocation, attempts: Attempts, /) -> Result:
-        """See `Cluster`."""
-        failed: list[RpcError] = []
-        while True:
-            try:
-                return await attempts()
-            except RpcError as error:
-                if len(failed) >= self._retries or not _worth_a_retry(error, invocation, attempts):
-                    error.attempts = tuple(failed)
-                    raise
-                failed.append(error)
+def _failover(retries: int, _: Mapping[str, Parameter], __: Background) -> Cluster:
+    return Failover(retries) if retries else Failfast()
 
 
-def _worth_a_retry(error: RpcError, invocation: Invocation, attempts: Attempts) -> bool:
-    safe = error.progress is Progress.NOT_SENT or (
-        invocation.idempotent and error.progress is Progress.SENT
-    )
-    # Who refused a call will refuse it again; who could not be reached may come back.
-    unreachable = error.code is Code.UNAVAILABLE and not isinstance(error, NoProvider)
-    useful = unreachable or attempts.untried()
-    return safe and useful and error.code not in _HOPELESS
+def _failback(retries: int, given: Mapping[str, Parameter], background: Background) -> Cluster:
+    tasks = _number(given, "failbacktasks", DEFAULT_FAILBACK_TASKS)
+    return Failback(background, retries=retries, tasks=int(tasks))
 
 
-class Failfast:
-    """One attempt."""
-
-    async def __call__(self, invocation: Invocation, attempts: Attempts, /) -> Result:
-        """See `Cluster`."""
-        del invocation
-        return await attempts()
+def _forking(_: int, given: Mapping[str, Parameter], __: Background) -> Cluster:
+    return Forking(int(_number(given, "forks", DEFAULT_FORKS)))
 
 
-def make_policy(name: str, retries: int, parameters: Mapping[str, Parameter]) -> Cluster:
-    """The policy of Dubbo's name.
+def _hedging(_: int, given: Mapping[str, Parameter], __: Background) -> Cluster:
+    delay = _number(given, "hedge.delay", DEFAULT_HEDGE_DELAY)
+    return Hedging(delay, int(_number(given, "hedge.attempts", 2)))
+
+
+POLICIES: Final[Mapping[str, Callable[[int, Mapping[str, Parameter], Background], Cluster]]] = {
+    "available": lambda *_: Available(),
+    "broadcast": lambda *_: Broadcast(),
+    "failback": _failback,
+    "failfast": lambda *_: Failfast(),
+    "failover": _failover,
+    "failsafe": lambda *_: Failsafe(),
+    "forking": _forking,
+    "hedging": _hedging,
+}
+"""What makes each policy, of the retries, the parameters and the channel's background."""
+
+
+def make_policy(
+    name: str, retries: int, parameters: Mapping[str, Parameter], background: Background
+) -> Cluster:
+    """The policy of this name.
 
     Raises:
         ConfigError: there is none of this name, or a parameter does not fit.
     """
-    del parameters
-    if name == "failover":
-        return Failover(retries) if retries else Failfast()
-    if name == "failfast":
-        return Failfast()
-    raise ConfigError(f"cluster={name!r} is no policy; there are failfast, failover")
+    make = POLICIES.get(name)
+    if make is None:
+        raise ConfigError(f"cluster={name!r} is no policy; there are {', '.join(POLICIES)}")
+    return make(retries, parameters, background)
+
+
+def _number(given: Mapping[str, Parameter], name: str, default: float) -> float:
+    value = given.get(name, default)
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f"{name}={value!r} is no number") from None

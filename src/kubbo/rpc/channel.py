@@ -11,13 +11,16 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
+from kubbo.cluster.background import Background
+from kubbo.cluster.budget import DEFAULT_SHARE, RetryBudget
 from kubbo.cluster.directory import Directory
 from kubbo.config import Options
-from kubbo.errors import UsageError
+from kubbo.errors import RpcError, UsageError
 from kubbo.model import ServiceKey
 from kubbo.naming.mapped import MappedResolver
 from kubbo.naming.open import NamingContext, open_resolver
 from kubbo.naming.target import parse_target
+from kubbo.rpc.fallback import Fallback
 from kubbo.rpc.generic import GenericReference
 from kubbo.rpc.reference import Reference, make_stub
 from kubbo.rpc.service import read_interface
@@ -29,11 +32,14 @@ from kubbo.wire.hessian2 import Limits, TypeRegistry
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from kubbo.cluster.balancers import LoadBalance
+    from kubbo.config import Parameter
     from kubbo.model import Value
     from kubbo.naming.resolution import Resolver
+    from kubbo.observe import Observer
+    from kubbo.rpc.fallback import Failure
     from kubbo.rpc.filters import Filter
 
 __all__ = ["Channel", "GenericReference"]
@@ -54,7 +60,11 @@ class Channel:
         filters: surround every call, the first one outermost.
         cluster: name of the policy; see `kubbo.cluster.policies`.
         loadbalance: name of the balancer, which chooses the member for an attempt.
+        parameters: of policy and balancer, by Dubbo's names, like `forks` or `hash.arguments`.
+        retry_budget: repeated attempts of a target for each call that goes well, 0.2 by default;
+            see `kubbo.cluster.budget`.
         balance: a balancer of your own instead, which serves every reference.
+        observer: is told every call and every update; see `kubbo.observe`.
         tls: for connections to providers; plain text without it.
         max_payload_bytes: the largest message, both ways.
         limits: on what an answer may hold.
@@ -75,15 +85,28 @@ class Channel:
         filters: Sequence[Filter] = (),
         cluster: str | None = None,
         loadbalance: str | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        retry_budget: float = DEFAULT_SHARE,
         balance: LoadBalance | None = None,
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         limits: Limits | None = None,
+        observer: Observer | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._options = Options(
-            timeout, retries, None, attachments or {}, cluster=cluster, loadbalance=loadbalance
+            timeout,
+            retries,
+            None,
+            attachments or {},
+            cluster=cluster,
+            loadbalance=loadbalance,
+            parameters=parameters or {},
         )
+        RetryBudget(retry_budget)
+        self._retry_budget = retry_budget
+        self._observer = observer
+        self._background = Background()
         self._application = application
         self._naming = naming or NamingContext()
         self._filters = tuple(filters)
@@ -120,7 +143,13 @@ class Channel:
         *,
         timeout: float | None = None,
         retries: int | None = None,
+        idempotent: bool | None = None,
         attachments: Mapping[str, Value] | None = None,
+        cluster: str | None = None,
+        loadbalance: str | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        fallback: object = None,
+        fallback_on: Collection[Failure] = (RpcError,),
     ) -> T:
         """An object whose methods call the providers of `interface`.
 
@@ -133,15 +162,31 @@ class Channel:
                 one it is found by the service key, as docs/naming.md says.
             timeout: seconds over all attempts; over the channel's, under the method's.
             retries: further attempts; likewise.
+            idempotent: its methods may be run twice, where they do not say it themselves.
             attachments: sent with every call, over the channel's.
+            cluster: see `Channel`.
+            loadbalance: see `Channel`.
+            parameters: see `Channel`.
+            fallback: an object with some of the interface's methods, which run instead of calls
+                that fail.
+            fallback_on: for which failures they do: exceptions, or codes.
 
         Raises:
             UsageError: the class is no interface, or the channel was not entered.
             TargetError: the target does not follow the grammar.
         """
         read = read_interface(interface)
-        given = Options(timeout, retries, None, attachments or {})
-        reference = self._refer(read.key, target, read.registry, given)
+        given = Options(
+            timeout,
+            retries,
+            idempotent,
+            attachments or {},
+            cluster=cluster,
+            loadbalance=loadbalance,
+            parameters=parameters or {},
+        )
+        degraded = None if fallback is None else Fallback(fallback, read, fallback_on)
+        reference = self._refer(read.key, target, read.registry, given, degraded)
         # The stub has the methods of the interface, made from it a line ago.
         return cast("T", make_stub(read, reference))
 
@@ -179,7 +224,12 @@ class Channel:
         return GenericReference(reference, registry, generic=generic, typed=bool(types))
 
     def _refer(
-        self, key: ServiceKey, target: str | None, registry: TypeRegistry, given: Options
+        self,
+        key: ServiceKey,
+        target: str | None,
+        registry: TypeRegistry,
+        given: Options,
+        fallback: Fallback | None = None,
     ) -> Reference:
         return Reference(
             key,
@@ -187,8 +237,11 @@ class Channel:
             Dubbo2Codec(registry, limits=self._limits, application=self._application),
             base=given.over(self._options),
             rng=self._rng,
+            background=self._background,
             balance=self._balance,
             filters=self._filters,
+            fallback=fallback,
+            observer=self._observer,
         )
 
     def _directory(self, key: ServiceKey, target: str | None) -> Directory:
@@ -203,13 +256,20 @@ class Channel:
                 if parsed is None
                 else open_resolver(parsed, self._naming)
             )
-            directory = Directory(name, resolver, self._dialers)
+            directory = Directory(
+                name,
+                resolver,
+                self._dialers,
+                budget=RetryBudget(self._retry_budget),
+                observer=self._observer,
+            )
             self._directories[name] = directory
             directory.start()
         return directory
 
     async def aclose(self) -> None:
         """Close every watch and connection. Calls in flight fail with UNAVAILABLE."""
+        await self._background.aclose()
         directories = list(self._directories.values())
         self._directories.clear()
         for directory in directories:

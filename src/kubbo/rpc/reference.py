@@ -17,6 +17,7 @@ from kubbo.cluster.selection import Selection
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
 from kubbo.errors import UsageError
 from kubbo.model import Deadline, Invocation, Kind
+from kubbo.observe import CallReport
 from kubbo.rpc.context import CURRENT
 from kubbo.rpc.filters import compose
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Hashable, Mapping, Sequence
 
+    from kubbo.cluster.background import Background
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.directory import Directory
     from kubbo.cluster.policies import Cluster
     from kubbo.model import Handler, Result, ServiceKey, Signature, Value
+    from kubbo.observe import Observer
+    from kubbo.rpc.fallback import Fallback
     from kubbo.rpc.filters import Filter
     from kubbo.rpc.service import Interface, Method
     from kubbo.wire.codec import Codec
@@ -58,7 +62,17 @@ class Plan:
 class Reference:
     """Calls the providers of one service key through one directory.
 
-    `balance` is an object that serves every call, or None where options name the balancer.
+    Args:
+        service: whom to call.
+        directory: who is there.
+        codec: of this interface.
+        base: options of the reference over those of the channel.
+        rng: chance, for balancers.
+        background: for what goes on after a call.
+        balance: an object that serves every call, where options shall not name the balancer.
+        filters: around every call.
+        fallback: what stands in for failures.
+        observer: is told every call.
     """
 
     def __init__(
@@ -69,8 +83,11 @@ class Reference:
         *,
         base: Options,
         rng: random.Random,
+        background: Background,
         balance: LoadBalance | None = None,
         filters: Sequence[Filter] = (),
+        fallback: Fallback | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.service = service
         self.directory = directory
@@ -78,8 +95,11 @@ class Reference:
         self._codec = codec
         self._base = base
         self._rng = rng
+        self._background = background
         self._balance = balance
         self._filters = filters
+        self._fallback = fallback
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._selections: dict[Hashable, Selection] = {}
         self._handlers: dict[Hashable, Handler] = {}
@@ -91,13 +111,16 @@ class Reference:
             ConfigError: there is no such policy or balancer.
         """
         chosen = given.over(self._base)
+        handler = self._handler(chosen)
+        if self._fallback is not None:
+            handler = self._fallback.around(signature, handler)
         return Plan(
             signature,
             Kind.ONEWAY if oneway else Kind.UNARY,
             chosen.timeout or DEFAULT_TIMEOUT,
             bool(chosen.idempotent),
             chosen.attachments,
-            self._handler(chosen),
+            handler,
             self.version,
         )
 
@@ -124,7 +147,22 @@ class Reference:
             plan.idempotent,
             dict(plan.attachments),
         )
+        if self._observer is not None:
+            return await self._observed(self._observer, plan, invocation)
         return await plan.handler(invocation)
+
+    async def _observed(self, observer: Observer, plan: Plan, invocation: Invocation) -> Result:
+        clock = self._loop.time
+        report = CallReport(observer, invocation, self.directory.target, clock())
+        invocation.report = report
+        report.begin()
+        try:
+            result = await plan.handler(invocation)
+        except BaseException as error:
+            report.end(clock(), error)
+            raise
+        report.end(clock(), None, result.degraded)
+        return result
 
     def _handler(self, chosen: Options) -> Handler:
         retries = DEFAULT_RETRIES if chosen.retries is None else chosen.retries
@@ -132,7 +170,9 @@ class Reference:
         key = (chosen.cluster, retries, chosen.loadbalance, parameters)
         handler = self._handlers.get(key)
         if handler is None:
-            policy = make_policy(chosen.cluster or DEFAULT_CLUSTER, retries, chosen.parameters)
+            policy = make_policy(
+                chosen.cluster or DEFAULT_CLUSTER, retries, chosen.parameters, self._background
+            )
             handler = self._handlers[key] = self._compose(policy, self._selection(chosen))
         return handler
 

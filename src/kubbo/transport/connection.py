@@ -185,9 +185,14 @@ class Connection:
 
     def _status_error(self, status: Status) -> RpcError:
         progress = Progress.NOT_SENT if status.refused else Progress.SENT
+        error: RpcError
         if status.code is Code.DEADLINE_EXCEEDED:
-            return DeadlineExceeded(status.message, progress=progress, endpoint=self.endpoint)
-        return RpcError(status.code, status.message, progress=progress, endpoint=self.endpoint)
+            error = DeadlineExceeded(status.message, progress=progress, endpoint=self.endpoint)
+        else:
+            error = RpcError(status.code, status.message, progress=progress, endpoint=self.endpoint)
+        error.refused = status.refused
+        error.retry_after = status.retry_after
+        return error
 
     def _not_sent(self, what: str) -> RpcError:
         why = f": {self.loss}" if self.loss else ""

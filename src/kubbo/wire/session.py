@@ -49,11 +49,16 @@ class CallHead:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a call ended without a message. `refused`: provably before its method ran."""
+    """How a call ended without a message.
+
+    `refused`: provably before its method ran. `retry_after`: seconds for which the provider
+    asks for no further calls, None if it does not.
+    """
 
     code: Code = Code.OK
     message: str = ""
     refused: bool = False
+    retry_after: float | None = None
 
 
 @dataclass(slots=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from kubbo.cluster.policies import Failfast, Failover
+from kubbo.cluster.sequential import Failfast, Failover
 from kubbo.errors import Code, DeadlineExceeded, NoProvider, Progress, RemoteException, RpcError
 from kubbo.model import Deadline, Invocation, Result, ServiceKey, Signature
+
+if TYPE_CHECKING:
+    from kubbo.cluster.member import Member
 
 
 class Script:
@@ -20,7 +25,16 @@ class Script:
     def untried(self) -> bool:
         return self.made < self.members
 
-    async def __call__(self) -> Result:
+    def afford(self, error: RpcError | None = None) -> bool:
+        return True
+
+    def members(self) -> tuple[Member, ...]:
+        return ()
+
+    def again(self, timeout: float) -> Script:
+        return self
+
+    async def __call__(self, member: Member | None = None) -> Result:
         self.made += 1
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):

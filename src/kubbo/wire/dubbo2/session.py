@@ -298,7 +298,7 @@ class Dubbo2Session:
         self._oneway.discard(call)
 
     def _write_status(self, call: int, number: int, status: Status) -> None:
-        body = encode_text(status.message[:MAX_STATUS_CHARS])
+        body = encode_text(statuses.to_text(status)[:MAX_STATUS_CHARS])
         self._out.append(_pack(MAGIC, HESSIAN2, number, call, len(body)) + body)
 
     def drain(self, now: float) -> None:

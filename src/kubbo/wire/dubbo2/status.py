@@ -4,11 +4,15 @@ Java maps 25 to a serialization failure, 30 and 31 to a timeout, and everything 
 "network"; the code here keeps more. `refused` marks the statuses that a provider sends
 before it runs the method, so that another provider may be tried.
 
+A status has a text and nothing else. A provider of Kubbo that has too much to do says at the end of
+it for how long it wants to be left alone, `(retry after 250 ms)`; to every other peer that is text.
+
 Source: org.apache.dubbo.remoting.exchange.Response and DubboCodec.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from kubbo.errors import Code
@@ -25,6 +29,8 @@ SERVICE_ERROR: Final = 70
 SERVER_ERROR: Final = 80
 CLIENT_ERROR: Final = 90
 THREAD_POOL_EXHAUSTED: Final = 100
+
+_RETRY_AFTER: Final = re.compile(r" \(retry after ([0-9]{1,6}) ms\)\Z")
 
 _TO_CODE: Final[dict[int, tuple[Code, bool, str]]] = {
     SERIALIZATION_ERROR: (Code.INTERNAL, False, "serialization error"),
@@ -63,7 +69,20 @@ _FROM_CODE: Final[dict[Code, int]] = {
 def to_status(number: int, message: str) -> Status:
     """The meaning of a response status; a number nobody knows is `UNKNOWN`."""
     code, refused, name = _TO_CODE.get(number, (Code.UNKNOWN, False, "unknown status"))
-    return Status(code, f"status {number} ({name}): {message or 'no message'}", refused)
+    rest = _RETRY_AFTER.search(message) if number == THREAD_POOL_EXHAUSTED else None
+    return Status(
+        code,
+        f"status {number} ({name}): {message or 'no message'}",
+        refused,
+        int(rest[1]) / 1000 if rest else None,
+    )
+
+
+def to_text(status: Status) -> str:
+    """What is sent for a status besides its number."""
+    if status.retry_after is None:
+        return status.message
+    return f"{status.message} (retry after {max(1, round(status.retry_after * 1000))} ms)"
 
 
 def from_code(code: Code) -> int:
