@@ -313,3 +313,45 @@ async def test_loopback_endpoints_only_by_option() -> None:
     assert Store(loopback=True).create(slice_)["addressType"] == "IPv4"
     with pytest.raises(Exception, match=r"422 Invalid.*loopback"):
         Store().create(slice_)
+
+
+STREAM = {
+    "watch": "1",
+    "sendInitialEvents": "true",
+    "resourceVersionMatch": "NotOlderThan",
+    "resourceVersion": "0",
+    "allowWatchBookmarks": "true",
+    "timeoutSeconds": "1",
+}
+
+
+async def test_streaming_lists_can_be_spoilt(
+    server: ApiServer, session: aiohttp.ClientSession
+) -> None:
+    """Refused as by a server that has them switched off; ignored, which is an ordinary watch with
+    ordinary bookmarks; or without the mark of their end. Each is counted, other watches are not."""
+    server.store.create(config_map("one"))
+
+    async def stream() -> list[tuple[str, bool]]:
+        async with session.get(CONFIG_MAPS, params=STREAM) as response:
+            assert response.status == 200
+            lines = [json.loads(line) async for line in response.content]
+            return [
+                (line["type"], "annotations" in line["object"]["metadata"])
+                for line in lines
+                if line["type"] != "BOOKMARK" or line["object"]["metadata"]
+            ]
+
+    assert ("BOOKMARK", True) in await stream()
+    server.streams = "refused"
+    async with session.get(CONFIG_MAPS, params=STREAM) as refused:
+        body = await refused.json()
+        assert (refused.status, body["details"]["causes"][0]["field"]) == (422, "sendInitialEvents")
+    server.streams = "ignored"
+    assert await stream() == [("ADDED", False), ("BOOKMARK", False)]
+    server.streams = "unmarked"
+    assert await stream() == [("ADDED", False), ("BOOKMARK", False)]
+    async with session.get(CONFIG_MAPS, params={"watch": "1", "timeoutSeconds": "1"}) as plain:
+        assert plain.status == 200
+        await plain.read()
+    assert server.streams_spoilt == {"refused": 1, "ignored": 1, "unmarked": 1}

@@ -12,7 +12,7 @@ import base64
 import random
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 from aiohttp import ClientConnectionResetError, web
@@ -33,7 +33,7 @@ from kubbo.sim.apiserver.store import Store, expired
 from kubbo.sim.apiserver.watches import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -72,9 +72,14 @@ class ApiServer:
         watch_timeout: seconds after which a watch without `timeoutSeconds` may end; it does
             so after one to two times as long, at random.
         bookmarks: whether it sends those that are due; `lost_bookmarks` counts the others.
+        streams: whether it offers streaming lists, refuses them (as one that has them switched
+            off, or does not know them), ignores what asks for them (as some proxies and other
+            servers do), or loses the bookmark that marks their end; `streams_spoilt` counts those
+            that were not as offered, by these words.
         quorum: the store that lists and gets read which ask for the newest state; another
             one than `store` when this server's cache lags behind.
-        observer: called with the client's address, the verb and the resource of each request.
+        observer: called with the client's address, the verb and the resource of each request;
+            a streaming list is a list there, since it costs what a list costs.
     """
 
     def __init__(
@@ -95,6 +100,8 @@ class ApiServer:
         self.watch_timeout = watch_timeout
         self.bookmarks = True
         self.lost_bookmarks = 0
+        self.streams: Literal["offered", "refused", "ignored", "unmarked"] = "offered"
+        self.streams_spoilt: Counter[str] = Counter()
         self.quorum = self.store
         self.observer: Callable[[str, str, str], None] | None = None
         self._rng = rng or random.Random()  # noqa: S311 - spreads timeouts, guards nothing
@@ -246,7 +253,8 @@ class ApiServer:
         )
         self.requests[counted] += 1
         if self.observer is not None:
-            self.observer(request.remote or "", *counted)
+            asked = "list" if _is_stream(call, request.query) else counted[0]
+            self.observer(request.remote or "", asked, counted[1])
         out = _Out(request)
         match self.faults.take(*counted):
             case Answer(body="") as fault:
@@ -397,14 +405,22 @@ class ApiServer:
         self, resource: Resource, namespace: str, options: ListOptions, out: _Out
     ) -> web.StreamResponse:
         since = options.version or None
-        if options.initial_events:
-            if since is not None and since > self.store.version:
+        initial_events = options.initial_events
+        if initial_events and self.streams != "offered":
+            self.streams_spoilt[self.streams] += 1
+        if initial_events is not None and self.streams == "refused":
+            raise _no_streams()
+        if self.streams == "ignored":
+            initial_events = None
+        if initial_events:
+            wanted = self.quorum.version if options.version is None else since
+            if wanted is not None and wanted > self.store.version:
                 await out.begin(200)
-                error = _too_large(since, self.store.version).status()
+                error = _too_large(wanted, self.store.version).status()
                 await out.line({"type": "ERROR", "object": error})
                 return await out.end()
             since = None
-        elif options.initial_events is False and since is None:
+        elif initial_events is False and since is None:
             since = self.store.version
         loop = asyncio.get_running_loop()
         seconds = options.timeout or self.watch_timeout * self._rng.uniform(1.0, 2.0)
@@ -419,6 +435,7 @@ class ApiServer:
             options.selector,
             since=since,
             bookmarks=options.bookmarks,
+            marked=self.streams not in ("ignored", "unmarked"),
         )
         self._watches[watch] = None
         try:
@@ -562,6 +579,25 @@ def _same_name(value: Object, name: str) -> None:
 def _bare(item: Object) -> Object:
     """An item of a list, which does not repeat the kind of the list."""
     return {name: part for name, part in item.items() if name not in ("kind", "apiVersion")}
+
+
+def _is_stream(call: Call | None, query: Mapping[str, str]) -> bool:
+    return call is not None and call.verb == "watch" and query.get("sendInitialEvents") == "true"
+
+
+def _no_streams() -> ApiError:
+    why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+    cause: Object = {
+        "reason": "FieldValueForbidden",
+        "message": f"Forbidden: {why}",
+        "field": "sendInitialEvents",
+    }
+    return ApiError(
+        422,
+        "Invalid",
+        f'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: {why}',
+        details={"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]},
+    )
 
 
 def _too_large(version: int, now: int) -> ApiError:

@@ -31,7 +31,8 @@ class Watch:
     """The events of one resource for one watcher.
 
     `since` is the version to go on from; None begins with an ADDED event for each object
-    there is, and for a watcher that wants bookmarks the one that says where these end.
+    there is, and for a watcher that wants bookmarks the one that says where these end, unless
+    it is not `marked`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Watch:
         *,
         since: int | None,
         bookmarks: bool,
+        marked: bool = True,
     ) -> None:
         self._store = store
         self._resource = resource
@@ -56,7 +58,7 @@ class Watch:
         if since is None:
             for item in store.list(resource.plural, namespace, selector=selector):
                 self._push("ADDED", item)
-            if bookmarks:
+            if bookmarks and marked:
                 self._push("BOOKMARK", self._bookmark({INITIAL_EVENTS_END: "true"}))
         else:
             try:
