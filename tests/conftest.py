@@ -10,6 +10,9 @@ mark ``root``, or asks for ``provider_address``) runs inside the network namespa
 ``tests/in-namespace`` makes. Elsewhere it fails, unless an ordinary user gave ``NO_ROOT=1``:
 then it is left out, and the run ends with the list of what was.
 
+*A zero has its N.* Tests that try something many times say so by the fixture `tried`, and the run
+ends with the sums. Those marked ``soak`` run longer by `make soak`.
+
 *Property tests repeat.* They draw the same examples in every run; ``make fuzz`` draws others.
 """
 
@@ -20,6 +23,7 @@ import gc
 import inspect
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +31,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
 
 TESTS = Path(__file__).parent
 
@@ -71,6 +75,7 @@ def needs_root(item: pytest.Item) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = []
+    config.stash[TRIED] = Counter()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -190,6 +195,27 @@ def forget_failure(session: pytest.Session) -> None:
             if hasattr(sys, name):
                 delattr(sys, name)
         complaints_of_the_dying()
+
+
+# --- how often ---------------------------------------------------------------------------------
+
+TRIED = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture
+def tried(pytestconfig: pytest.Config) -> Callable[[str, int], None]:
+    """A function that notes N beside a zero: `tried("slice sets, 0 differences", 10_000)`.
+
+    Called when it has been shown, not before. The run ends with the sums.
+    """
+    return lambda what, count: pytestconfig.stash[TRIED].update({what: count})
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if counts := config.stash[TRIED]:
+        terminalreporter.section("tried")
+        for what, count in sorted(counts.items()):
+            terminalreporter.line(f"{count:>12,} {what}")
 
 
 # --- golden bytes ----------------------------------------------------------------------------
