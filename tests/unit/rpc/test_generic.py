@@ -14,7 +14,17 @@ import pytest
 import kubbo
 from kubbo import Code, EncodeError, Progress, Record, RemoteException, RpcError, UsageError
 from kubbo.errors import DecodeError
-from kubbo.java import Array, BigIntegerValue, JavaList, JavaMap, Key, Long, LongValue, pojo
+from kubbo.java import (
+    Array,
+    BigInteger,
+    BigIntegerValue,
+    JavaList,
+    JavaMap,
+    Key,
+    Long,
+    LongValue,
+    pojo,
+)
 from kubbo.rpc.generic import INVOKES
 from kubbo.wire.hessian2 import Limits, TypeRegistry, decode, encode
 from kubbo.wire.hessian2.beanform import DESCRIPTOR, from_bean_form, to_bean_form
@@ -495,6 +505,57 @@ def test_keys_that_collide_are_refused():
     colliding = {Decimal(n * (2**61 - 1)): n for n in range(20)}
     with pytest.raises(DecodeError, match="share one hash"):
         from_map_form(colliding, None, registry, limits=Limits(colliding_keys=4))
+
+
+@pytest.mark.parametrize(
+    ("sent", "hint", "made"),
+    [
+        (Decimal("1.50"), float, 1.5),
+        (5, float, 5.0),
+        (5.0, int, 5),
+        (Decimal("5.00"), Long, 5),
+        (1e18, BigInteger, 10**18),
+        (1.5, Decimal, Decimal("1.5")),
+        (-2.0, "int | None", -2),
+    ],
+)
+def test_a_number_of_another_kind_is_the_declared_number(sent, hint, made):
+    """A gateway has one kind of number, and Java's own map form takes any for any."""
+    registry = TypeRegistry()
+    kind = registry.type_of(int | None if hint == "int | None" else hint)
+    found = from_map_form(sent, kind, registry)
+    assert found == made
+    assert type(found) is type(made)
+
+
+@pytest.mark.parametrize(
+    ("sent", "hint"),
+    [
+        (1.5, int),
+        (float("nan"), int),
+        (float("inf"), Long),
+        (Decimal("1E+10000"), Long),
+        (Decimal("0.1"), BigInteger),
+        (float("inf"), Decimal),
+        (1.0, str),
+        (1.0, bool),
+    ],
+)
+def test_a_number_that_would_become_another_is_refused(sent, hint):
+    """Nothing is cut off to make it fit, and none becomes text."""
+    registry = TypeRegistry()
+    with pytest.raises(DecodeError):
+        from_map_form(sent, registry.type_of(hint), registry)
+
+
+def test_an_array_of_constants_is_an_array_of_strings():
+    """As Java writes it; with a null in it, it is one of objects."""
+    registry = TypeRegistry([Color])
+    kind = registry.type_of(Array[Color])
+    shown = to_map_form([Color.RED, Color.BLUE], kind, registry)
+    assert (shown, shown.java_type) == (["RED", "BLUE"], "[string")
+    shown = to_map_form([Color.RED, None], kind, registry)
+    assert (shown, shown.java_type) == (["RED", None], "[object")
 
 
 def test_what_is_declared_long_is_a_long_without_a_declaration():

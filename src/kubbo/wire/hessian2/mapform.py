@@ -21,6 +21,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from kubbo.errors import DecodeError, EncodeError, UsageError
@@ -74,6 +75,7 @@ _MAX_DEPTH = 64
 """As deep as the reader and the writer go by default."""
 
 _ARRAY_OF_OBJECTS = "[object"
+_ARRAY_OF_STRINGS = "[string"
 
 
 # ------------------------------------------------------------------ to maps
@@ -204,7 +206,8 @@ class _ToMaps:
         if array:
             if any(_other(one, shown) for one, shown in zip(value, made, strict=True)):
                 assert isinstance(made, JavaList)
-                made.java_type = _ARRAY_OF_OBJECTS
+                constants = isinstance(item, EnumType) and all(isinstance(one, str) for one in made)
+                made.java_type = _ARRAY_OF_STRINGS if constants else _ARRAY_OF_OBJECTS
             return made
         if isinstance(value, SETS) or isinstance(kind, SetType):
             as_set = JavaList.of(made, java_type or "java.util.HashSet")
@@ -276,6 +279,24 @@ def from_map_form(
         raise DecodeError("nested too deeply", path=path) from None
 
 
+def _fitted(value: Any, kind: JavaType) -> Value:
+    """A number of one kind as one of the declared kind, if that is the same number.
+
+    Gateways have one kind of number, and Java's providers take any for any.
+    """
+    if isinstance(kind, FloatingType):
+        return float(value)
+    form = kind.form.cls if isinstance(kind, FormType) else None
+    if isinstance(kind, WholeType) or form is BigIntegerValue:
+        # What is larger is no number of a gateway's; its type refuses it as it is.
+        small = -_MAX_WHOLE <= value <= _MAX_WHOLE
+        return int(value) if small and value == value // 1 else value
+    if form is Decimal and isinstance(value, float) and isfinite(value):
+        return Decimal(repr(value))
+    return value
+
+
+_MAX_WHOLE = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUILDING = object()
 _WRAPPED = (WholeType, FloatingType, DateType, FormType)
@@ -303,6 +324,8 @@ class _FromMaps:
             return self._from_text(value, kind)
         if isinstance(value, (*DICT, *ITEMS)):
             return self._container(value, kind, depth)
+        if value.__class__ in {float, Decimal} and kind is not None:
+            value = _fitted(value, kind)
         if isinstance(kind, DateType) and value.__class__ in {int, LongValue}:
             try:
                 return _EPOCH + timedelta(milliseconds=value)
