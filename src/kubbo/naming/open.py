@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kubbo.naming.kubernetes.client import ClusterClient
+    from kubbo.naming.kubernetes.watches import Watches
     from kubbo.naming.resolution import Resolver
     from kubbo.naming.target import Target
 
@@ -68,6 +69,7 @@ class NamingContext:
         failover: Failover | Mapping[str, Failover] | None = None,
         snapshot_directory: str | Path | None = None,
         snapshot_age: float = _DAY,
+        fold_above: int = 8,
         rng: random.Random | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -86,12 +88,17 @@ class NamingContext:
                 that is not to have the default, by the target's text.
             snapshot_directory: see above; without it, `KUBBO_SNAPSHOT_DIR` of the environment.
             snapshot_age: seconds after which a snapshot is too old to be used.
+            fold_above: Services of one namespace that have a watch each; when there are more,
+                one watch of the whole namespace serves them all, until half are left.
             rng: spreads requests.
             clock: gives loop time in seconds; the running loop's by default.
 
         Raises:
             TargetError: a key of `failover` is no target.
+            ConfigError: `fold_above` is negative.
         """
+        if fold_above < 0:
+            raise ConfigError(f"fold_above is a number of Services from 0 on, not {fold_above}")
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.namespace = namespace
         self.namespaces = tuple(namespaces)
@@ -111,6 +118,8 @@ class NamingContext:
         )
         self._kubeconfig = kubeconfig
         self._context = context
+        self._fold_above = fold_above
+        self._watches: Watches | None = None
         self._cluster: ClusterClient | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -144,6 +153,15 @@ class NamingContext:
             if self._cluster is None:
                 self._cluster = await self._open_cluster()
             return self._cluster
+
+    def watches(self) -> Watches:
+        """The watches that the Kubernetes targets share."""
+        if self._watches is None:
+            # It loads the HTTP client.
+            from kubbo.naming.kubernetes.watches import Watches  # noqa: PLC0415
+
+            self._watches = Watches(rng=self.rng, clock=self.clock, fold_above=self._fold_above)
+        return self._watches
 
     async def aclose(self) -> None:
         """Close the client. Resolvers that still watch find it closed."""
@@ -218,6 +236,7 @@ def _open_kubernetes(
         clock=context.clock,
         namespace=context.namespace,
         protocol=protocol,
+        watches=context.watches(),
     )
     return _with_snapshot(resolver, target, context, source)
 

@@ -308,7 +308,7 @@ async def test_a_server_that_never_answered_is_a_failure_that_heals(
     """Nothing known and nobody to ask: Failed, and Members as soon as the server is there."""
     service(server)
     slices(server, "10.0.0.1")
-    server.faults.add(Answer(503), verb="list", resource="endpointslices")
+    server.faults.add(Answer(503), verb="watch", resource="endpointslices")
     async with watching(opened(context)) as published:
         failed = await published.failed()
         assert "answered 503" in str(failed.error)
