@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptReport",
+    "BreakerReport",
     "CallReport",
     "Observer",
     "RequestReport",
@@ -122,6 +123,16 @@ class UpdateReport:
     stale_since: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerReport:
+    """The breaker of a target left a provider out (`open`), or took it back (`closed`)."""
+
+    target: str
+    endpoint: Endpoint
+    state: str
+    reason: str
+
+
 class Observer(Protocol):
     """Is told what happens. Whatever it raises is logged and changes nothing."""
 
@@ -153,6 +164,10 @@ class Observer(Protocol):
         """A view was published."""
         ...
 
+    def breaker_changed(self, change: BreakerReport, /) -> None:
+        """A provider was left out because it fails, or taken back."""
+        ...
+
 
 class Silent:
     """An observer that does nothing: to inherit from, where only some of it matters."""
@@ -176,6 +191,9 @@ class Silent:
         """See `Observer`."""
 
     def updated(self, update: UpdateReport, /) -> None:
+        """See `Observer`."""
+
+    def breaker_changed(self, change: BreakerReport, /) -> None:
         """See `Observer`."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kubbo.errors import Code, Progress, RpcError
 from kubbo.model import Deadline
 from kubbo.observe import begin
+from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
     from kubbo.cluster.member import Member, Pool
@@ -116,8 +117,13 @@ class SelectedAttempts:
                 self._codec.encode_request(invocation, 1.0)
                 pool = await self._selection.wait_pool(invocation, invocation.deadline)
             assert pool.picker is not None
-            member = pool.picker(invocation)
             now = self._loop.time()
+            breaker = self._selection.breaker
+            if breaker is not None and breaker.ejected:
+                probe = breaker.probe(invocation, now, self._may_probe)
+                if probe is not None:
+                    return await self._send(probe)
+            member = pool.picker(invocation)
             if (self._tried and member in self._tried) or member.rests_until > now:
                 other = self._another(pool, now)
                 if other is not None:
@@ -147,7 +153,10 @@ class SelectedAttempts:
         member.answered += 1
         member.answered_seconds += elapsed
         member.measure(elapsed, now)
-        self._selection.directory.budget.earn()
+        selection = self._selection
+        selection.directory.budget.earn()
+        if selection.breaker is not None:
+            selection.breaker.succeeded(member, elapsed, now)
         if attempt is not None:
             attempt.end(now, None)
         return result
@@ -155,18 +164,25 @@ class SelectedAttempts:
     def _settle(self, member: Member, started: float, error: BaseException) -> None:
         now = self._loop.time()
         elapsed = now - started
+        breaker = self._selection.breaker
         member.active -= 1
         member.attempts += 1
         if is_fault(error):
             member.measure(max(elapsed, FAULT_PENALTY), now)
+            if breaker is not None:
+                breaker.failed(member, now)
         elif isinstance(error, Exception):
             member.answered += 1
             member.answered_seconds += elapsed
             member.measure(elapsed, now)
             self._selection.directory.budget.earn()
+            if breaker is not None:
+                breaker.succeeded(member, elapsed, now)
         else:
             # Cancelled: it took at least this long.
             member.measure(max(elapsed, member.latency), now)
+            if breaker is not None:
+                breaker.ended(member)
         if isinstance(error, RpcError) and error.retry_after is not None:
             member.rests_until = now + min(error.retry_after, MAX_REST)
 
@@ -191,6 +207,13 @@ class SelectedAttempts:
         invocation = copy(self._invocation)
         invocation.deadline = Deadline(self._loop.time() + timeout)
         return SelectedAttempts(invocation, self._selection, self._codec, self._loop)
+
+    def _may_probe(self, member: Member) -> bool:
+        return (
+            member.dialer.state is State.READY
+            and member not in self._tried
+            and member in self._selection.routed(self._invocation)
+        )
 
     def _another(self, pool: Pool, now: float) -> Member | None:
         """A member that was not tried and does not rest, as the balancer likes it."""

@@ -18,17 +18,19 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kubbo.cluster.breaker import Breaker
 from kubbo.cluster.budget import RetryBudget
 from kubbo.cluster.member import Member
 from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
 from kubbo.model import Step
 from kubbo.naming.resolution import Absent, Failed, Members, Pending, hint_refresh
-from kubbo.observe import UpdateReport, tell
+from kubbo.observe import BreakerReport, UpdateReport, tell
 from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kubbo.cluster.breaker import BreakerRules, Ejection
     from kubbo.model import Deadline, Endpoint
     from kubbo.naming.resolution import Resolution, Resolver
     from kubbo.observe import Observer
@@ -49,12 +51,14 @@ class Directory:
         dialers: Dialers,
         *,
         budget: RetryBudget | None = None,
+        breaker: BreakerRules | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.target = target
         self.budget = budget or RetryBudget()
         self.resolution: Resolution = Pending()
         self.generation = 0
+        self.breaker = None if breaker is None else self.make_breaker(breaker)
         self._observer = observer
         self._resolver = resolver
         self._dialers = dialers
@@ -154,6 +158,18 @@ class Directory:
                 self._known.set_result(None)
             self._known = None
 
+    def make_breaker(self, rules: BreakerRules) -> Breaker:
+        """A breaker over the members; what it does is seen by the next call."""
+        return Breaker(rules, lambda: len(self._members), self._breaker_changed)
+
+    def _breaker_changed(self, change: Ejection) -> None:
+        self.generation += 1
+        if self._observer is not None:
+            report = BreakerReport(
+                self.target, change.member.endpoint, change.state.value, change.reason
+            )
+            tell(self._observer.breaker_changed, report)
+
     def _report(self, observer: Observer, before: set[tuple[str, int]]) -> None:
         resolution = self.resolution
         now = set(self._members)
@@ -186,6 +202,8 @@ class Directory:
                 self._drop(member)
         else:
             self._let_go()
+        if self.breaker is not None:
+            self.breaker.forget(self.members())
         self.generation += 1
 
     def _let_go(self) -> None:

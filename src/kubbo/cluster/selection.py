@@ -3,7 +3,8 @@
     every member of the view
       -> routers, in their order       which of them may take a call of this kind
       -> Directory.choose              of those, the connected ones; see there
-      -> weights, balancer.bind        once for each kind of call and state of the view
+      -> Breaker.admitted              of those, the ones that do not keep failing
+  -> weights, balancer.bind        once for each kind of call and state of the view
 
 A selection belongs to one reference and its settings, a directory to everybody who calls its
 target. It looks whether the directory has changed when it is asked, so that ten changes between
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from kubbo.cluster.balancers import LoadBalance
+    from kubbo.cluster.breaker import Breaker
     from kubbo.cluster.directory import Directory
     from kubbo.cluster.member import Member
     from kubbo.cluster.routers import Router
@@ -35,12 +37,20 @@ so many apart depend on what callers send, and that must not fill the memory."""
 
 
 class Selection:
-    """Routers and a balancer over the members of `directory`."""
+    """Routers and a balancer over the members of `directory`.
+
+    `breaker` is one of its own, for a method that shall not share that of the target.
+    """
 
     def __init__(
-        self, directory: Directory, balance: LoadBalance, routers: Sequence[Router] = ()
+        self,
+        directory: Directory,
+        balance: LoadBalance,
+        routers: Sequence[Router] = (),
+        breaker: Breaker | None = None,
     ) -> None:
         self.directory = directory
+        self.breaker = breaker or directory.breaker
         self._balance = balance
         self._routers = tuple(routers)
         self._generation = -1
@@ -87,11 +97,20 @@ class Selection:
             raise self.no_provider(invocation)
         return pool
 
-    def _bind(self, kinds: tuple[Hashable, ...]) -> Pool | None:
+    def routed(self, invocation: Invocation) -> tuple[Member, ...]:
+        """Every member that may take this call, whatever the state of its connection."""
+        return self._narrow(tuple([router.classify(invocation) for router in self._routers]))
+
+    def _narrow(self, kinds: tuple[Hashable, ...]) -> tuple[Member, ...]:
         members: tuple[Member, ...] = self.directory.members()
         for router, kind in zip(self._routers, kinds, strict=True):
             members = router.narrow(members, kind)
-        chosen = self.directory.choose(members)
+        return members
+
+    def _bind(self, kinds: tuple[Hashable, ...]) -> Pool | None:
+        chosen = self.directory.choose(self._narrow(kinds))
+        if self.breaker is not None:
+            chosen = self.breaker.admitted(chosen)
         if not chosen:
             return None
         pool = Pool(chosen, self.directory.weights(chosen))

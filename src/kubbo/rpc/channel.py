@@ -12,6 +12,7 @@ import random
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from kubbo.cluster.background import Background
+from kubbo.cluster.breaker import DEFAULT_RULES, BreakerRules
 from kubbo.cluster.budget import DEFAULT_SHARE, RetryBudget
 from kubbo.cluster.directory import Directory
 from kubbo.config import Options
@@ -61,6 +62,7 @@ class Channel:
         cluster: name of the policy; see `kubbo.cluster.policies`.
         loadbalance: name of the balancer, which chooses the member for an attempt.
         parameters: of policy and balancer, by Dubbo's names, like `forks` or `hash.arguments`.
+        breaker: when providers that keep failing are left out; None for never.
         retry_budget: repeated attempts of a target for each call that goes well, 0.2 by default;
             see `kubbo.cluster.budget`.
         balance: a balancer of your own instead, which serves every reference.
@@ -87,6 +89,7 @@ class Channel:
         loadbalance: str | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         retry_budget: float = DEFAULT_SHARE,
+        breaker: BreakerRules | None = DEFAULT_RULES,
         balance: LoadBalance | None = None,
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
@@ -105,6 +108,7 @@ class Channel:
         )
         RetryBudget(retry_budget)
         self._retry_budget = retry_budget
+        self._breaker = breaker
         self._observer = observer
         self._background = Background()
         self._application = application
@@ -261,6 +265,7 @@ class Channel:
                 resolver,
                 self._dialers,
                 budget=RetryBudget(self._retry_budget),
+                breaker=self._breaker,
                 observer=self._observer,
             )
             self._directories[name] = directory
