@@ -310,6 +310,57 @@ def java(name: str, called: str, calling: str) -> Feature:
     )
 
 
+def generic(version: str, *tests: str) -> tuple[str, ...]:
+    """Tests of test_generic.py with one version of Dubbo, where `{}` is."""
+    return tuple(f"test_generic.py::{each.format(version)}" for each in tests)
+
+
+GENERIC_FROM_JAVA = (
+    "test_a_generic_consumer_in_java_calls_python[{}-$invoke]",
+    "test_java_gets_what_a_java_provider_gives[{}-",
+)
+GENERIC_TO_JAVA = (
+    "test_java_finds_a_method_by_its_name[{}-",
+    "test_a_value_goes_to_java_and_comes_back_in_map_form[{}-",
+    "test_classes_that_are_given_come_as_themselves[{}-",
+    "test_a_graph_reaches_java_and_comes_back[{}]",
+    "test_what_java_throws_keeps_its_class_and_message[{}-",
+    "test_what_java_does_not_find_is_told[{}]",
+)
+GENERIC_ASYNC = (
+    "test_a_generic_consumer_in_java_calls_python[{}-$invokeAsync]",
+    "test_java_gets_what_a_java_provider_gives[{}-",
+    "test_the_future_of_a_generic_call_fails_with_it[{}]",
+)
+GENERIC_ASYNC_TO_JAVA = ("test_java_finds_a_method_by_its_name[{}-",)
+BEANS_FROM_JAVA = (
+    "test_java_gets_the_descriptors_of_a_java_provider[{}-",
+    "test_java_gets_objects_in_bean_form[{}-",
+    "test_an_object_with_getters_in_bean_form[{}]",
+    "test_java_gets_a_generic_exception[{}-bean",
+)
+BEANS_TO_JAVA = (
+    "test_java_understands_our_descriptors_and_we_its[{}-",
+    "test_what_java_throws_keeps_its_class_and_message[{}-",
+)
+STRICT_CONSUMER = Note(
+    "A consumer of Dubbo 3.3 does not send its own descriptors unless its class check is relaxed"
+    " (`dubbo.application.serialize-check-status=WARN`).",
+    ("test_generic.py::test_a_java_consumer_refuses_descriptors_by_default",),
+)
+STRICT_PROVIDER = Note(
+    "A provider of Dubbo 3.3 refuses descriptors unless its class check is relaxed"
+    " (`dubbo.application.serialize-check-status=WARN`).",
+    ("test_generic.py::test_a_java_provider_refuses_descriptors_by_default",),
+)
+BEAN_GETTERS = {
+    version: Note(
+        "In bean form a Java provider tells the objects of its answer by their getters: a field"
+        " that has none is lost. A Kubbo provider keeps it.",
+        generic(version, "test_java_answers_without_public_fields_in_bean_form[{}]"),
+    )
+    for version in ("3.3.6", "3.2.16")
+}
 DISCOVERED = {
     version: tuple(
         f"test_discovery.py::{test}[{version}]"
@@ -570,18 +621,37 @@ BEHAVIOUR = [
         python_go=("test_go_tells_what_it_does_not_serve", GO_NOT_FOUND),
     ),
     calls(
-        "generic calls",
+        "generic calls: `$invoke` with maps",
         java33_python=(
-            "test_generic.py::test_a_generic_consumer_in_java_calls_python",
-            "test_generic.py::test_java_gets_what_a_java_provider_gives",
-            "test_generic.py::test_java_gets_a_generic_exception",
+            *generic("3.3.6", *GENERIC_FROM_JAVA, "test_java_gets_a_generic_exception[{}-True"),
+            "test_generic.py::test_java_is_told_how_generic_calls_are_turned_on",
         ),
         python_java33=(
             "test_generic_calls_take_and_give_records",
             "test_a_generic_value_comes_back",
-            "test_generic.py::test_java_finds_a_method_by_its_name",
+            *generic("3.3.6", *GENERIC_TO_JAVA),
         ),
-        python_java32="test_generic_calls_take_and_give_records",
+        java32_python=generic(
+            "3.2.16", *GENERIC_FROM_JAVA, "test_java_gets_a_generic_exception[{}-True"
+        ),
+        python_java32=(
+            "test_generic_calls_take_and_give_records",
+            *generic("3.2.16", *GENERIC_TO_JAVA),
+        ),
+    ),
+    calls(
+        "generic calls: `$invokeAsync`",
+        java33_python=generic("3.3.6", *GENERIC_ASYNC),
+        python_java33=generic("3.3.6", *GENERIC_ASYNC_TO_JAVA),
+        java32_python=generic("3.2.16", *GENERIC_ASYNC),
+        python_java32=generic("3.2.16", *GENERIC_ASYNC_TO_JAVA),
+    ),
+    calls(
+        "generic calls: `generic=bean`",
+        java33_python=(*generic("3.3.6", *BEANS_FROM_JAVA), STRICT_CONSUMER),
+        python_java33=(*generic("3.3.6", *BEANS_TO_JAVA), STRICT_PROVIDER, BEAN_GETTERS["3.3.6"]),
+        java32_python=generic("3.2.16", *BEANS_FROM_JAVA),
+        python_java32=(*generic("3.2.16", *BEANS_TO_JAVA), BEAN_GETTERS["3.2.16"]),
     ),
     calls(
         "MetadataService",

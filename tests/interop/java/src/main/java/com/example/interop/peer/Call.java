@@ -24,6 +24,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Type;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -170,6 +171,9 @@ final class Call {
         Object[] arguments = new Object[given == null ? 0 : given.size()];
         for (int at = 0; at < arguments.length; at++) {
             Class<?> type = bean ? Types.named(names[at]) : Object.class;
+            if (Collection.class.isAssignableFrom(type) || Map.class.isAssignableFrom(type)) {
+                type = Object.class; // where "class" says what an item is
+            }
             Object argument = Plain.convert(given.get(at), type);
             arguments[at] = bean ? JavaBeanSerializeUtil.serialize(argument) : argument;
         }
