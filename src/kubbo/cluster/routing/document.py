@@ -8,13 +8,14 @@ that is unknown is left alone, since consoles add their own.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["MAX_ITEMS", "MAX_TEXT", "Node"]
 
@@ -23,6 +24,9 @@ MAX_ITEMS: Final = 1_000
 
 MAX_TEXT: Final = 10_000
 """Characters of one text."""
+
+MAX_KEYS: Final = 50
+"""Of a mapping, that are looked at for misspelt ones."""
 
 _SHOWN: Final = 80
 _BOOLEANS: Final = {"true": True, "false": False}
@@ -52,12 +56,14 @@ class Node:
         Raises:
             ConfigError: it is none, or one of its keys is nearly one of `known`.
         """
-        if not isinstance(self.value, dict):
+        value: object = self.value
+        if not isinstance(value, dict):
             raise self.refuse("a mapping")
-        for key in list(self.value)[:MAX_ITEMS]:
+        mapping = cast("dict[object, object]", value)
+        for key in list(mapping)[:MAX_KEYS]:
             if isinstance(key, str) and key not in known and len(key) <= _SHOWN:
                 close = get_close_matches(key, known, 1, 0.8)
-                if close and close[0] not in self.value:
+                if close and close[0] not in mapping:
                     raise self.error(f"there is no key {key!r}; write {close[0]!r}")
 
     def get(self, key: str) -> Node | None:
@@ -77,12 +83,14 @@ class Node:
 
     def items(self) -> Iterator[Node]:
         """The items of a list."""
-        if not isinstance(self.value, list):
+        value: object = self.value
+        if not isinstance(value, list):
             raise self.refuse("a list")
-        if len(self.value) > MAX_ITEMS:
-            raise self.error(f"{len(self.value)} items; {MAX_ITEMS} are the most")
-        for index, value in enumerate(self.value):
-            yield Node(value, self.source, f"{self.path}[{index}]")
+        items = cast("list[object]", value)
+        if len(items) > MAX_ITEMS:
+            raise self.error(f"{len(items)} items; {MAX_ITEMS} are the most")
+        for index, item in enumerate(items):
+            yield Node(item, self.source, f"{self.path}[{index}]")
 
     def text(self) -> str:
         """A text; a number counts as one, as it does to Java."""
@@ -110,10 +118,8 @@ class Node:
         """A whole number from `low` to `high`, quoted or not."""
         value = self.value
         if isinstance(value, str) and len(value) <= _SHOWN:
-            try:
+            with suppress(ValueError):
                 value = int(value)
-            except ValueError:
-                pass
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self.refuse(f"a whole number from {low} to {high}")
         return value
@@ -122,10 +128,8 @@ class Node:
         """A number from `low` to `high`, quoted or not."""
         value = self.value
         if isinstance(value, str) and len(value) <= _SHOWN:
-            try:
+            with suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                pass
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
@@ -145,11 +149,6 @@ class Node:
         return "" if node is None else node.text().strip()
 
 
-def read(document: Mapping[Any, Any], source: str) -> Node:
-    """The top of a rule."""
-    return Node(document, source)
-
-
 def _shown(value: object) -> str:
     """A value for a message; never walks through all of it."""
     match value:
@@ -158,8 +157,7 @@ def _shown(value: object) -> str:
         case bool() | None:
             return repr(value)
         case int() | float():
-            text = "a very large number" if _huge(value) else repr(value)
-            return text
+            return "a very large number" if _huge(value) else repr(value)
         case list():
             return "a list"
         case dict():

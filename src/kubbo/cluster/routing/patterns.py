@@ -1,4 +1,4 @@
-"""What a value is compared with: texts with `*`, ranges of numbers, references, regular expressions.
+"""What a value is compared with: texts with `*`, ranges of numbers, references.
 
 Rules are written by people who can write many, and compared with what callers send, so nothing
 here may take long: a text with `*` is matched by finding its pieces from left to right, which
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Glob", "Pattern", "Range", "Reference", "Refer", "parse_pattern"]
+__all__ = ["Glob", "Pattern", "Range", "Refer", "Reference", "parse_pattern"]
 
 Refer: TypeAlias = "Callable[[str], str | None]"
 """The consumer's value of a name, for `$name`."""

@@ -302,11 +302,11 @@ class _Reader:
                 found = self._escaped()
                 if found.others:
                     raise ValueError("a class like \\D is not supported in brackets")
-                ranges.extend(found.ranges)
-                if len(found.ranges) > 1 or found.ranges[0][0] != found.ranges[0][1]:
+                low, high = found.ranges[0]
+                if low != high or len(found.ranges) > 1:
+                    ranges.extend(found.ranges)
                     continue
-                character = found.ranges[0][0]
-                ranges.pop()
+                character = low
             if self._peek() == "-" and self._text[self._at + 1 : self._at + 2] not in ("]", ""):
                 self._at += 1
                 last = self._next()

@@ -1,0 +1,166 @@
+"""From the text of a rule to a router, and routers into their order."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from kubbo.cluster.routing.affinity import AffinityRouter, parse_affinity_rule
+from kubbo.cluster.routing.condition import ConditionRouter, parse_condition_rule
+from kubbo.cluster.routing.document import Node
+from kubbo.cluster.routing.facts import Consumer
+from kubbo.cluster.routing.tags import TagRouter, parse_tag_rule
+from kubbo.cluster.routing.zones import ZoneRouter, parse_zone_rule
+from kubbo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+    from kubbo.cluster.member import Member
+    from kubbo.cluster.routers import Router
+    from kubbo.model import Invocation
+
+__all__ = ["Disabled", "in_order", "parse", "parse_text"]
+
+MAX_BYTES: Final = 1 << 20
+"""Of a file of rules: as much as a ConfigMap holds."""
+
+MAX_DOCUMENTS: Final = 1_000
+
+_MESH: Final = ("VirtualService", "DestinationRule")
+_SCRIPT: Final = (
+    "script rules are not run: a script from a configuration could do whatever the consumer "
+    "may do, for every call; write it as a condition rule (conditions: [WHEN => THEN]), or pass a "
+    "router of your own (Channel(routers=[...]))"
+)
+_MESH_RULE: Final = (
+    "mesh rules (VirtualService, DestinationRule) are not read; write the route as a condition "
+    "rule of version v3.1: from: {match: ...}, to: [{match: ..., weight: ...}]"
+)
+
+
+class Disabled:
+    """A rule with `enabled: false`: it is read, so that its mistakes are told, and does nothing."""
+
+    priority = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def classify(self, invocation: Invocation) -> Hashable:
+        """See `Router`."""
+        del invocation
+        return None
+
+    def narrow(self, members: Sequence[Member], kind: Hashable) -> tuple[Member, ...]:
+        """See `Router`."""
+        del kind
+        return tuple(members)
+
+    def account(
+        self, invocation: Invocation, members: Sequence[Member], kind: Hashable
+    ) -> tuple[str, dict[int, str]]:
+        """See `Accountable`."""
+        del invocation, members, kind
+        return "is disabled (enabled: false)", {}
+
+
+def parse(
+    document: Mapping[Any, Any],
+    *,
+    source: str,
+    consumer: Consumer | None = None,
+    rng: random.Random | None = None,
+) -> Router:
+    """Read one rule as Dubbo writes it: `conditions`, `tags` or `affinityAware`; or `zoneAware`.
+
+    Args:
+        document: the YAML, loaded.
+        source: what names it in messages: a file, or a key of a ConfigMap.
+        consumer: who calls; without one, what the environment says (`Consumer.here`).
+        rng: throws the dice between destinations.
+
+    Raises:
+        ConfigError: it cannot be read; the text names the place in it and what to write.
+    """
+    top = Node(document, source)
+    if not isinstance(document, dict):
+        raise top.refuse("a rule, which is a mapping with conditions, tags or affinityAware")
+    who = Consumer.here() if consumer is None else consumer
+    # Calls are shared out by chance and nothing is kept secret by it.
+    dice = random.Random() if rng is None else rng  # noqa: S311
+    if document.get("kind") in _MESH:
+        raise top.error(_MESH_RULE)
+    if "script" in document:
+        raise top.error(_SCRIPT)
+    key = document.get("key")
+    shown = f" {key[:100]}" if isinstance(key, str) else ""
+    router: Router
+    if "conditions" in document:
+        name = f"condition rule{shown} ({source})"
+        router = parse_condition_rule(top, name, consumer=who, rng=dice)
+    elif "tags" in document:
+        router = parse_tag_rule(top, f"tag rule{shown} ({source})", consumer=who)
+    elif "affinityAware" in document:
+        router = parse_affinity_rule(top, f"affinity rule{shown} ({source})", consumer=who)
+    elif "zoneAware" in document:
+        router = parse_zone_rule(top, f"zone rule ({source})", consumer=who, rng=dice)
+    else:
+        top.keys(("conditions", "tags", "affinityAware", "zoneAware"))
+        raise top.error(
+            "it is no rule that is known: conditions, tags, affinityAware and zoneAware are missing"
+        )
+    if not top.flag_of("enabled", default=True):
+        # A disabled tag rule still leaves the tags that providers have of themselves.
+        if isinstance(router, TagRouter):
+            return TagRouter(router.name, consumer=who)
+        return Disabled(router.name)
+    top.flag_of("runtime", default=True)
+    return router
+
+
+def parse_text(
+    text: str,
+    *,
+    source: str,
+    consumer: Consumer | None = None,
+    rng: random.Random | None = None,
+) -> tuple[Router, ...]:
+    """Read the rules of a YAML text, one a document, and put them into their order.
+
+    Raises:
+        ConfigError: it is no YAML, or one of them cannot be read; nothing is taken of such a text.
+    """
+    import yaml  # noqa: PLC0415 - 20 ms that a consumer without rules never needs
+
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{source}: {len(text)} characters; {MAX_BYTES} are the most")
+    routers: list[Router] = []
+    try:
+        for number, document in enumerate(yaml.safe_load_all(text), 1):
+            if number > MAX_DOCUMENTS:
+                raise ConfigError(f"{source}: more than {MAX_DOCUMENTS} rules")
+            if document is not None:
+                where = source if number == 1 else f"{source}, document {number}"
+                routers.append(parse(document, source=where, consumer=consumer, rng=rng))
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:
+        # What is no date, no number or no key is told by other classes than YAMLError.
+        problem = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ConfigError(f"{source}: it is no YAML: {problem}") from None
+    return in_order(routers)
+
+
+def in_order(routers: Iterable[Router]) -> tuple[Router, ...]:
+    """Dubbo's order: tags, conditions, affinity; then zones. Of one sort, high priority first."""
+    return tuple(sorted(routers, key=lambda each: (_sort(each), -_priority(each))))
+
+
+def _sort(router: Router) -> int:
+    for number, sort in enumerate((TagRouter, ConditionRouter, AffinityRouter, ZoneRouter)):
+        if isinstance(router, sort):
+            return number
+    return 1
+
+
+def _priority(router: Router) -> int:
+    return getattr(router, "priority", 0)
