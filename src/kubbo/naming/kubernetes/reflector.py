@@ -256,13 +256,13 @@ class Backoff:
         """Troubles since the last calm, as of the last `delay`."""
         return self._troubles
 
-    def delay(self, now: float) -> float:
-        """Note a trouble; how long to wait after it."""
+    def delay(self, now: float, *, spread: float = 0.0) -> float:
+        """Note a trouble; how long to wait after it: anything below `spread` at least."""
         if now - self._last >= self.CALM:
             self._troubles = 0
         ceiling = min(self.MOST, self.FIRST * 2.0 ** min(self._troubles, 16))
         self._troubles += 1
-        wait = self._rng.uniform(0.0, ceiling)
+        wait = self._rng.uniform(0.0, max(ceiling, spread))
         self._last = now + wait  # calm begins when the waiting is over
         return wait
 
@@ -623,8 +623,7 @@ class Reflector(Generic[T]):
         """List again when it is our turn among all who have to do so now."""
         self.counters.relists += 1
         self._next = Watch(self._version, 0.0, initial=True)
-        place = self._rng.uniform(0.0, _HERD_SPREAD)
-        seconds = max(place, self._resyncs.delay(now))
+        seconds = self._resyncs.delay(now, spread=_HERD_SPREAD)
         if now + seconds > self._confirmed + _CONFIRMED_WITHIN - _LIST_SHORTEST:
             self._lose(_unheard(now - self._confirmed))
         return self._wait(seconds)
