@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from kubbo.cluster.balancers import LoadBalance
+    from kubbo.cluster.routers import Router
     from kubbo.config import Parameter
     from kubbo.model import Value
     from kubbo.naming.resolution import Resolver
@@ -59,6 +60,8 @@ class Channel:
         application: this application's name, which providers are told.
         naming: where targets are looked up: kubeconfig, context, namespace.
         filters: surround every call, the first one outermost.
+        routers: which providers may take a call, in the order in which they narrow; see
+            docs/routing.md.
         cluster: name of the policy; see `kubbo.cluster.policies`.
         loadbalance: name of the balancer, which chooses the member for an attempt.
         parameters: of policy and balancer, by Dubbo's names, like `forks` or `hash.arguments`.
@@ -85,6 +88,7 @@ class Channel:
         application: str = "",
         naming: NamingContext | None = None,
         filters: Sequence[Filter] = (),
+        routers: Sequence[Router] = (),
         cluster: str | None = None,
         loadbalance: str | None = None,
         parameters: Mapping[str, Parameter] | None = None,
@@ -114,6 +118,7 @@ class Channel:
         self._application = application
         self._naming = naming or NamingContext()
         self._filters = tuple(filters)
+        self._routers = tuple(routers)
         # Load is spread by chance and nothing is kept secret by it.
         self._rng = rng or random.Random()  # noqa: S311
         self._balance = balance
@@ -152,6 +157,8 @@ class Channel:
         cluster: str | None = None,
         loadbalance: str | None = None,
         parameters: Mapping[str, Parameter] | None = None,
+        filters: Sequence[Filter] = (),
+        routers: Sequence[Router] = (),
         fallback: object = None,
         fallback_on: Collection[Failure] = (RpcError,),
     ) -> T:
@@ -171,6 +178,8 @@ class Channel:
             cluster: see `Channel`.
             loadbalance: see `Channel`.
             parameters: see `Channel`.
+            filters: around the calls of this reference, within those of the channel.
+            routers: for the calls of this reference, after those of the channel.
             fallback: an object with some of the interface's methods, which run instead of calls
                 that fail.
             fallback_on: for which failures they do: exceptions, or codes.
@@ -190,7 +199,9 @@ class Channel:
             parameters=parameters or {},
         )
         degraded = None if fallback is None else Fallback(fallback, read, fallback_on)
-        reference = self._refer(read.key, target, read.registry, given, degraded)
+        reference = self._refer(
+            read.key, target, read.registry, given, degraded, filters=filters, routers=routers
+        )
         # The stub has the methods of the interface, made from it a line ago.
         return cast("T", make_stub(read, reference))
 
@@ -204,6 +215,7 @@ class Channel:
         timeout: float | None = None,
         retries: int | None = None,
         attachments: Mapping[str, Value] | None = None,
+        routers: Sequence[Router] = (),
     ) -> GenericReference:
         """Call an interface that has no Python class; objects are records.
 
@@ -216,6 +228,7 @@ class Channel:
             timeout: see `refer`.
             retries: see `refer`.
             attachments: see `refer`.
+            routers: see `refer`.
 
         Raises:
             TargetError: the service key or the target does not follow the grammar.
@@ -224,7 +237,7 @@ class Channel:
         key = ServiceKey.parse(service) if isinstance(service, str) else service
         registry = TypeRegistry(types)
         given = Options(timeout, retries, None, attachments or {})
-        reference = self._refer(key, target, registry, given)
+        reference = self._refer(key, target, registry, given, routers=routers)
         return GenericReference(reference, registry, generic=generic, typed=bool(types))
 
     def _refer(
@@ -234,6 +247,9 @@ class Channel:
         registry: TypeRegistry,
         given: Options,
         fallback: Fallback | None = None,
+        *,
+        filters: Sequence[Filter] = (),
+        routers: Sequence[Router] = (),
     ) -> Reference:
         return Reference(
             key,
@@ -243,7 +259,8 @@ class Channel:
             rng=self._rng,
             background=self._background,
             balance=self._balance,
-            filters=self._filters,
+            filters=(*self._filters, *filters),
+            routers=(*self._routers, *routers),
             fallback=fallback,
             observer=self._observer,
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.directory import Directory
     from kubbo.cluster.policies import Cluster
+    from kubbo.cluster.routers import Router
     from kubbo.model import Handler, Result, ServiceKey, Signature, Value
     from kubbo.observe import Observer
     from kubbo.rpc.fallback import Fallback
@@ -71,6 +72,7 @@ class Reference:
         background: for what goes on after a call.
         balance: an object that serves every call, where options shall not name the balancer.
         filters: around every call.
+        routers: which providers may take a call, in the order in which they narrow.
         fallback: what stands in for failures.
         observer: is told every call.
     """
@@ -86,6 +88,7 @@ class Reference:
         background: Background,
         balance: LoadBalance | None = None,
         filters: Sequence[Filter] = (),
+        routers: Sequence[Router] = (),
         fallback: Fallback | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -95,9 +98,10 @@ class Reference:
         self._codec = codec
         self._base = base
         self._rng = rng
-        self._background = background
+        self.background = background
         self._balance = balance
         self._filters = filters
+        self._routers = tuple(routers)
         self._fallback = fallback
         self._observer = observer
         self._loop = asyncio.get_running_loop()
@@ -171,7 +175,7 @@ class Reference:
         handler = self._handlers.get(key)
         if handler is None:
             policy = make_policy(
-                chosen.cluster or DEFAULT_CLUSTER, retries, chosen.parameters, self._background
+                chosen.cluster or DEFAULT_CLUSTER, retries, chosen.parameters, self.background
             )
             handler = self._handlers[key] = self._compose(policy, self._selection(chosen))
         return handler
@@ -184,8 +188,14 @@ class Reference:
             balance = self._balance or make_balance(
                 name, self._rng, self._loop.time, chosen.parameters
             )
-            selection = self._selections[key] = Selection(self.directory, balance)
+            selection = self._selections[key] = Selection(self.directory, balance, self._routers)
         return selection
+
+    def route(self, routers: Sequence[Router]) -> None:
+        """Use other routers from the next attempt on, also in calls that are under way."""
+        self._routers = tuple(routers)
+        for selection in self._selections.values():
+            selection.route(self._routers)
 
     def _compose(self, policy: Cluster, selection: Selection) -> Handler:
         codec = self._codec
