@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, inf
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection, Hashable
 
     from kubbo.model import Endpoint, Invocation
     from kubbo.transport.dialer import Dialer
@@ -20,6 +20,17 @@ __all__ = ["Member", "Picker", "Pool"]
 
 LATENCY_MEMORY: Final = 10.0
 """Seconds in which a peak of the latency decays to 37%. Finagle's default for its peak EWMA."""
+
+UNKNOWN_LATENCY: Final = 1.0
+"""Seconds that a member is taken to need while its first call is in flight."""
+
+WINDOW: Final = 30.0
+"""Seconds for which `recent` looks back at least, and at most twice that. Dubbo's slide period."""
+
+FAULT_SECONDS: Final = 1.0
+"""What an attempt that was no answer counts for in `recent`."""
+
+_Totals = tuple[int, int, float]
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +61,7 @@ class Member:
     answered: int = 0
     answered_seconds: float = 0.0
     rests_until: float = -inf
+    _window: tuple[float, _Totals, _Totals] = (-inf, (0, 0, 0.0), (0, 0, 0.0))
 
     def measure(self, elapsed: float, now: float) -> None:
         """Take the `elapsed` seconds of an attempt into the latency."""
@@ -60,9 +72,34 @@ class Member:
         self.latency = elapsed
         self.measured_at = now
 
+    def recent(self, now: float) -> float:
+        """Average seconds of the attempts that ended of late, 0 if none did. See `WINDOW`.
 
-Picker: TypeAlias = "Callable[[Invocation], Member]"
-"""Chooses the member for one attempt; bound to a pool, synchronous."""
+        An attempt that was a fault, or that nobody waited for, counts for `FAULT_SECONDS`.
+        """
+        since, newer, older = self._window
+        if now - since >= WINDOW:
+            totals = (self.attempts, self.answered, self.answered_seconds)
+            older = totals if now - since >= 2 * WINDOW and since != -inf else newer
+            self._window = (now, totals, older)
+        attempts = self.attempts - older[0]
+        if not attempts:
+            return 0.0
+        answered = self.answered - older[1]
+        seconds = self.answered_seconds - older[2] + (attempts - answered) * FAULT_SECONDS
+        return max(seconds / attempts, 1e-9)
+
+
+class Picker(Protocol):
+    """Chooses the member for one attempt; bound to a pool, synchronous.
+
+    It names one of `avoid` only where it has nobody else: those are the members that the call has
+    tried, and those that cannot be called now. O(log members) where `avoid` is small.
+    """
+
+    def __call__(self, invocation: Invocation, avoid: Collection[Member] = (), /) -> Member:
+        """The member."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -70,9 +107,11 @@ class Pool:
     """Members to choose from; never empty. It changes only by being replaced.
 
     `weights` has one for each member: that of its endpoint, reduced while it warms up.
-    Weights are relative, 0 takes no calls while another member has some.
+    Weights are relative, 0 takes no calls while another member has some. `kinds` says for which
+    kind of call it is, by each router; a balancer that keeps turns has them apart.
     """
 
     members: tuple[Member, ...]
     weights: tuple[float, ...]
     picker: Picker | None = None
+    kinds: tuple[Hashable, ...] = ()

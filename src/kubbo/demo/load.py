@@ -24,6 +24,8 @@ from kubbo.demo.greeter.interface import GreetService, User
 from kubbo.naming.kubernetes.slices import POD
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from kubbo.cluster.member import Member, Picker, Pool
     from kubbo.model import Endpoint, Handler
 
@@ -82,9 +84,9 @@ class _Attempts:
         """See `LoadBalance`."""
         pick = self._balance.bind(pool)
 
-        def counted(invocation: kubbo.Invocation) -> Member:
+        def counted(invocation: kubbo.Invocation, avoid: Collection[Member] = ()) -> Member:
             self.of[id(invocation)] += 1
-            return pick(invocation)
+            return pick(invocation, avoid)
 
         return counted
 

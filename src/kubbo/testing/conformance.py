@@ -32,16 +32,21 @@ if TYPE_CHECKING:
 
 __all__ = ["check_load_balance", "check_resolver", "check_session"]
 
-_PICKS = 20_000
+_PICKS = 10_000
+_AVOIDING = 50
 _SIZES = (1, 2, 3, 10, 101)
+_SERVICE = ServiceKey("com.example.GreetService")
+_GREET = Signature("greet")
 
 
 def check_load_balance(make: Callable[[random.Random], LoadBalance]) -> None:
     """Check a load balance; `make` gives a new one that takes its chances from `rng`.
 
-    It picks members of the pool it is bound to and no others, for every size of pool, gives
-    nothing to a member without weight while another has some, leaves nobody out for ever
-    that has weight, and picks the same again from the same seed.
+    It picks members of the pool it is bound to and no others, for every size of pool, also
+    after the members, their weights or their load have changed; gives nothing to a member without
+    weight while another has some, more to one with more, and leaves nobody out for ever that has
+    weight; names whom it shall avoid only where it has nobody else; and picks the same again from
+    the same seed.
 
     Raises:
         AssertionError: it does not; the message says where.
@@ -51,12 +56,58 @@ def check_load_balance(make: Callable[[random.Random], LoadBalance]) -> None:
         picked = _picked(make, pool)
         assert set(picked) <= set(range(size)), f"picks from outside a pool of {size}"
         assert len(picked) == size, f"of {size} equal members only {len(picked)} were ever picked"
+    assert _trace(make) == _trace(make), "the same seed gave different picks"
     picked = _picked(make, _pool(100, 0, 50))
     assert picked[1] == 0, "a member of weight 0 was picked while others had weight"
     assert picked[0], "the member of weight 100 was never picked"
     assert picked[2], "the member of weight 50 was never picked"
-    assert _picked(make, _pool(0, 0)), "nobody was picked where no member has weight"
-    assert _trace(make) == _trace(make), "the same seed gave different picks"
+    assert picked[0] > picked[2] * 1.2, f"twice the weight, but {picked[0]} to {picked[2]} picks"
+    picked = _picked(make, _pool(0, 0))
+    assert len(picked) == 2, f"of two members without weight only {len(picked)} were picked"
+    _check_avoid(make)
+    _check_churn(make)
+
+
+def _check_avoid(make: Callable[[random.Random], LoadBalance]) -> None:
+    for size in _SIZES[1:]:
+        pool = _pool(*(100,) * size)
+        pick = make(_seeded()).bind(pool)
+        first, last = pool.members[0], pool.members[-1]
+        for number in range(_AVOIDING):
+            found = pick(_invocation(number), (first,))
+            assert found is not first, f"of {size} it picked the one to avoid"
+            assert found in pool.members, f"avoiding one of {size}, it picked from outside"
+            found = pick(_invocation(number), pool.members[:-1])
+            assert found is last, f"of {size} it did not pick the only one not to avoid"
+            assert pick(_invocation(number), pool.members) in pool.members
+    pool = _pool(100, 0, 50)
+    heavy, idle, light = pool.members
+    pick = make(_seeded()).bind(pool)
+    for number in range(_AVOIDING):
+        assert pick(_invocation(number), (heavy,)) is light, "avoiding, it forgot the weights"
+        assert pick(_invocation(number), (heavy, light)) is idle, "no weight is better than tried"
+
+
+def _check_churn(make: Callable[[random.Random], LoadBalance]) -> None:
+    """Bind one balance over and over to pools that share members, under changing load."""
+    rng = _seeded()
+    everybody = _pool(*(100,) * 40).members
+    balance = make(_seeded())
+    for _ in range(40):
+        some = tuple(rng.sample(everybody, rng.randint(1, 40)))
+        pool = Pool(some, tuple([float(rng.choice((0, 1, 10, 100))) for _ in some]))
+        pick = balance.bind(pool)
+        heavy = any(pool.weights)
+        allowed = {
+            member for member, weight in zip(some, pool.weights, strict=True) if weight or not heavy
+        }
+        for number in range(50):
+            found = pick(_invocation(number))
+            assert found in allowed, "after a change it picked a member that is gone"
+            found.active += 1
+            if not number % 3:
+                found.measure(rng.uniform(0.001, 1.0), float(number))
+            rng.choice(everybody).active = rng.randint(0, 3)
 
 
 def _pool(*weights: int) -> Pool:
@@ -66,22 +117,24 @@ def _pool(*weights: int) -> Pool:
     return Pool(tuple(Member(each, nobody) for each in endpoints), tuple(map(float, weights)))
 
 
-def _invocation() -> Invocation:
-    service = ServiceKey("com.example.GreetService")
-    return Invocation(service, Signature("greet"), ("x",), Deadline(1.0))
+def _seeded() -> random.Random:
+    return random.Random(7)  # noqa: S311 - a seed, not a secret
+
+
+def _invocation(number: int) -> Invocation:
+    """A call like no other: who picks by arguments shall have some to pick by."""
+    return Invocation(_SERVICE, _GREET, (f"user-{number}",), Deadline(1.0))
 
 
 def _picked(make: Callable[[random.Random], LoadBalance], pool: Pool) -> Counter[int]:
-    pick = make(random.Random(7)).bind(pool)  # noqa: S311 - a seed, not a secret
+    pick = make(_seeded()).bind(pool)
     numbers = {id(member): number for number, member in enumerate(pool.members)}
-    call = _invocation()
-    return Counter(numbers.get(id(pick(call)), -1) for _ in range(_PICKS))
+    return Counter(numbers.get(id(pick(_invocation(number))), -1) for number in range(_PICKS))
 
 
 def _trace(make: Callable[[random.Random], LoadBalance]) -> list[str]:
-    pick = make(random.Random(7)).bind(_pool(100, 50, 100))  # noqa: S311 - a seed, not a secret
-    call = _invocation()
-    return [str(pick(call).endpoint) for _ in range(100)]
+    pick = make(_seeded()).bind(_pool(100, 50, 100))
+    return [str(pick(_invocation(number)).endpoint) for number in range(100)]
 
 
 async def check_resolver(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, cast
@@ -341,11 +342,9 @@ def moved(before: Sequence[Member], after: Sequence[Member]) -> int:
 def test_a_key_keeps_its_member_whatever_the_order() -> None:
     """Two consumers with other seeds, and members in another order, agree on every key."""
     some = members(50)
-    other = [
-        make("consistenthash", 9).bind(pool(random.Random(2).sample(some, 50)))(call(number))
-        for number in range(1_000)
-    ]
-    assert other == owners(some, keys=1_000)
+    shuffled = random.Random(2).sample(some, 50)
+    other = make("consistenthash", 9).bind(pool(shuffled))
+    assert [other(call(number)) for number in range(1_000)] == owners(some, keys=1_000)
 
 
 @pytest.mark.parametrize("size", [5, 50])
@@ -380,8 +379,8 @@ def test_keys_are_spread_evenly() -> None:
     spread: list[float] = []
     for nodes in (80, 160, 640):
         pick = make("consistenthash", hash_nodes=nodes).bind(pool(some))
-        found = Counter(pick(call(number)) for number in range(50_000))
-        spread.append(max(found.values()) / 1_000)
+        found = Counter(pick(call(number)) for number in range(20_000))
+        spread.append(max(found.values()) / 400)
     assert spread[1] < 1.5
     assert spread[0] > spread[1] > spread[2]
 
@@ -395,7 +394,7 @@ def test_weights_share_out_keys_and_move_few() -> None:
     assert counts[0] == 0
     assert counts == sorted(counts)
     assert 0.4 < counts[2] / counts[3] < 0.6
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         for one, two in zip(before, after, strict=True):
             assert one is two or two is some[0]
 
@@ -410,14 +409,15 @@ def test_one_weight_above_all_keeps_keys_in_place() -> None:
 def test_a_key_that_everybody_asks_for_spills() -> None:
     """All calls have the same key and none is answered: nobody gets more than the bound lets it,
     1.25 times the average and a few; with a bound of 10 the first one gets most."""
-    for load, most in ((1.25, 40), (10.0, 110)):
+    fullest: list[int] = []
+    for load in (1.25, 10.0):
         some = members(10)
         pick = make("consistenthash", hash_load=load).bind(pool(some))
         for _ in range(200):
             pick(call()).active += 1
-        full = max(member.active for member in some)
-        assert full <= most
-        assert full > most / 4
+        fullest.append(max(member.active for member in some))
+    assert fullest[0] < 40
+    assert fullest[1] > 80
 
 
 @pytest.mark.parametrize(

@@ -18,18 +18,13 @@ from kubbo.testing import check_load_balance, check_resolver, check_session
 from kubbo.wire.dubbo2 import Dubbo2Session, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from kubbo.cluster.member import Member, Picker, Pool
     from kubbo.model import Invocation
     from kubbo.naming.resolution import Publish
     from kubbo.wire.session import Event
-
-
-def test_our_balancers_pass() -> None:
-    """RandomBalance keeps what every load balance promises."""
-    check_load_balance(RandomBalance)
 
 
 class FirstOnly:
@@ -39,7 +34,7 @@ class FirstOnly:
         del rng
 
     def bind(self, pool: Pool) -> Picker:
-        return lambda _: pool.members[0]
+        return lambda _call, _avoid=(): pool.members[0]
 
 
 class Evenly(FirstOnly):
@@ -49,7 +44,29 @@ class Evenly(FirstOnly):
         self.rng = rng
 
     def bind(self, pool: Pool) -> Picker:
-        return lambda _: self.rng.choice(pool.members)
+        return lambda _call, _avoid=(): self.rng.choice(pool.members)
+
+
+class Forgetful(FirstOnly):
+    """Names whoever comes, also whom it shall avoid."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.balance = RandomBalance(rng)
+
+    def bind(self, pool: Pool) -> Picker:
+        pick = self.balance.bind(pool)
+        return lambda call, _avoid=(): pick(call)
+
+
+class Stale(FirstOnly):
+    """Goes on with the pool that it was bound to first."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.pools: dict[int, Picker] = {}
+
+    def bind(self, pool: Pool) -> Picker:
+        return self.pools.setdefault(1, RandomBalance(self.rng).bind(pool))
 
 
 class Unseeded(FirstOnly):
@@ -58,8 +75,7 @@ class Unseeded(FirstOnly):
     def bind(self, pool: Pool) -> Picker:
         members = [m for m in pool.members if m.endpoint.weight] or list(pool.members)
 
-        def pick(invocation: Invocation) -> Member:
-            del invocation
+        def pick(invocation: Invocation, avoid: Collection[Member] = ()) -> Member:
             return random.choice(members)
 
         return pick
@@ -67,7 +83,13 @@ class Unseeded(FirstOnly):
 
 @pytest.mark.parametrize(
     ("make", "says"),
-    [(FirstOnly, "only 1"), (Evenly, "weight 0"), (Unseeded, "same seed")],
+    [
+        (FirstOnly, "only 1"),
+        (Evenly, "weight 0"),
+        (Unseeded, "same seed"),
+        (Forgetful, "to avoid"),
+        (Stale, "is gone"),
+    ],
 )
 def test_a_balancer_that_breaks_a_promise_is_told(
     make: Callable[[random.Random], FirstOnly], says: str

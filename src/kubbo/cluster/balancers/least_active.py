@@ -1,0 +1,32 @@
+"""Dubbo's `leastactive`: who has the fewest calls in flight.
+
+Dubbo counts them only if the filter `active limit` is configured; without it, it is `random`. Here
+they are always counted.
+
+Source: org.apache.dubbo.rpc.cluster.loadbalance.LeastActiveLoadBalance, for ties by weight.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from kubbo.cluster.balancers.least import least_of
+
+if TYPE_CHECKING:
+    import random
+
+    from kubbo.cluster.member import Picker, Pool
+
+__all__ = ["LeastActiveBalance"]
+
+
+class LeastActiveBalance:
+    """The least of all members if they are few, of some if they are many; see `least`."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def bind(self, pool: Pool) -> Picker:
+        """See `LoadBalance.bind`."""
+        return least_of(pool, self._rng, attrgetter("active"))
