@@ -260,9 +260,13 @@ class GenericServices(Services, Protocol):
         ...
 
 
-@pojo("org.apache.dubbo.rpc.service.GenericException")
+@pojo("com.alibaba.dubbo.rpc.service.GenericException")
 class GenericException(Exception):  # noqa: N818 - Dubbo's name
-    """What a generic caller gets for whatever a method raised."""
+    """What a generic caller gets for whatever a method raised.
+
+    By its old name, as Java's providers send it: to Java it is a subclass of the new one, and the
+    only one that dubbo-go knows.
+    """
 
     exception_class: str
     exception_message: str | None
