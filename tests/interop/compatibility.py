@@ -236,6 +236,24 @@ TLS_33 = Note(
     ),
 )
 
+GO_TLS_CONSUMER = Note(
+    "dubbo-go's `WithClientTLSOption` does not reach the dubbo protocol: it stays with plain text"
+    " until getty is told (`getty.SetClientConf`). Then it wants a certificate and key of its own,"
+    " and verifies no provider.",
+    (
+        "test_tls.py::test_gos_option_for_tls_leaves_a_consumer_with_plain_text",
+        "test_tls.py::test_go_verifies_no_provider",
+    ),
+)
+GO_TLS_PROVIDER = Note(
+    "dubbo-go's `WithServerTLSOption` does not reach the dubbo protocol: it serves plain text until"
+    " getty is told (`getty.SetServerConfig`). Then it wants some certificate of every consumer.",
+    (
+        "test_tls.py::test_gos_option_for_tls_leaves_a_provider_with_plain_text",
+        "test_tls.py::test_go_wants_a_certificate",
+    ),
+)
+
 # --- the rows --------------------------------------------------------------------------------
 
 
@@ -692,6 +710,12 @@ BEHAVIOUR = [
         java32_python="test_tls.py::test_java_calls_python_over_tls[3.2.16]",
         python_java33="test_tls.py::test_python_calls_java_over_tls[3.3.6]",
         python_java32="test_tls.py::test_python_calls_java_over_tls[3.2.16]",
+        go_python=(
+            "test_tls.py::test_go_calls_python_over_tls",
+            "test_tls.py::test_python_may_ask_go_for_its_certificate",
+            GO_TLS_CONSUMER,
+        ),
+        python_go=("test_tls.py::test_python_calls_go_over_tls", GO_TLS_PROVIDER),
     ),
 ]
 

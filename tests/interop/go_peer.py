@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ from tests.interop.process import SHOWN_LOG, PeerCaller, PeerMissing, PeerProces
 from kubbo.model import ServiceKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["GoCaller", "GoError", "GoProvider", "home"]
+__all__ = ["GoCaller", "GoError", "GoProvider", "GoTls", "home"]
 
 BUILD = Path(__file__).parent / "go" / "build.sh"
 
@@ -56,17 +57,45 @@ def home() -> Path:
     return Path(built.stdout.strip())
 
 
-class GoProvider(PeerProcess):
-    """A dubbo-go provider of GreetService (1.0.0, and eu 2.0.0) and a part of EchoService."""
+def _flags(heartbeat_ms: int | None, tls: GoTls | None) -> list[str]:
+    flags = ["-heartbeat", f"{heartbeat_ms}ms"] if heartbeat_ms else []
+    if tls is not None:
+        flags += ["-cert", str(tls.crt), "-key", str(tls.key), "-ca", str(tls.authority)]
+        flags += ["-by-option"] if tls.by_option else []
+    return flags
 
-    def __init__(self) -> None:
+
+@dataclass(frozen=True)
+class GoTls:
+    """Files of PEM: what a peer shows, and whom it knows.
+
+    `by_option` asks dubbo-go's options for it, which do not reach the dubbo protocol; else it is
+    asked of getty, which does the connections.
+    """
+
+    crt: Path
+    key: Path
+    authority: Path
+    by_option: bool = False
+
+
+class GoProvider(PeerProcess):
+    """A dubbo-go provider of GreetService (1.0.0, and eu 2.0.0) and a part of EchoService.
+
+    `heartbeat_ms` is how often it sends a heartbeat, and how long it waits for the answer;
+    `revision` is that of its metadata, in the application `dubbo.io`.
+    """
+
+    def __init__(self, *, heartbeat_ms: int | None = None, tls: GoTls | None = None) -> None:
         super().__init__("go provide")
+        self._flags = _flags(heartbeat_ms, tls)
         self.port = 0
+        self.revision = ""
 
     def command(self, files: Path) -> list[str]:
         """See `PeerProcess`."""
         del files
-        return [str(home() / "peer"), "provide", "0"]
+        return [str(home() / "peer"), *self._flags, "provide", "0"]
 
     @property
     def address(self) -> str:
@@ -77,6 +106,7 @@ class GoProvider(PeerProcess):
         """Start, and wait until it serves."""
         ready = super().start()
         self.port = ready["port"]
+        self.revision = ready["revision"]
         return ready
 
 
@@ -87,14 +117,14 @@ class GoCaller(PeerCaller):
     and 5 s unless told.
     """
 
-    def __init__(self, *, heartbeat_ms: int | None = None) -> None:
+    def __init__(self, *, heartbeat_ms: int | None = None, tls: GoTls | None = None) -> None:
         super().__init__("go call")
-        self._arguments = [f"{heartbeat_ms}ms"] if heartbeat_ms else []
+        self._flags = _flags(heartbeat_ms, tls)
 
     def command(self, files: Path) -> list[str]:
         """See `PeerProcess`."""
         del files
-        return [str(home() / "peer"), "call", *self._arguments]
+        return [str(home() / "peer"), *self._flags, "call"]
 
     async def call(
         self,
@@ -104,6 +134,8 @@ class GoCaller(PeerCaller):
         *arguments: Any,
         attachments: Mapping[str, Any] | None = None,
         oneway: bool = False,
+        generic: bool = False,
+        types: Sequence[str] = (),
     ) -> Any:
         """Call a provider as a Go program does, and return the value in the notation; no retries.
 
@@ -116,6 +148,8 @@ class GoCaller(PeerCaller):
             arguments: in the notation, which decides the descriptor as Go does by its types.
             attachments: sent along.
             oneway: wants no answer.
+            generic: through `$invoke`, with maps for objects.
+            types: Java's, of a generic call.
 
         Raises:
             GoError: what the call returned as its error.
@@ -131,7 +165,22 @@ class GoCaller(PeerCaller):
             "args": arguments,
             "attachments": attachments or {},
             "oneway": oneway,
+            "generic": generic,
+            "types": list(types),
         }
+        return await self._ask(line)
+
+    async def metadata(self, address: str, application: str, revision: str) -> dict[str, Any]:
+        """What dubbo-go's discovery is told by an instance: app, revision, services by key.
+
+        Raises:
+            GoError: what it says instead.
+        """
+        line = {"url": address, "application": application, "revision": revision}
+        told: dict[str, Any] = await self._ask(line)
+        return told
+
+    async def _ask(self, line: Mapping[str, Any]) -> Any:
         answer = await asyncio.wrap_future(self.submit(line))
         if not answer["ok"]:
             raise GoError(answer)

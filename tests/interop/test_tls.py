@@ -1,18 +1,24 @@
-"""TLS on the dubbo port, with Dubbo Java on the other side.
+"""TLS on the dubbo port, with Dubbo Java and dubbo-go on the other side.
 
 What a Java consumer needs is more than one would think. It stays with plain text, without a word,
 unless it is given a certificate and key of its own beside the authority's; and then Netty 4.2
 verifies the provider's name, which Dubbo does not tell it, and every handshake fails unless
 `io.netty.handler.ssl.defaultEndpointVerificationAlgorithm=NONE` turns that off. Dubbo 3.2, with
 Netty 4.1, does not need the latter.
+
+dubbo-go speaks TLS where getty, which does its connections, is told to; the options that it has
+for TLS do not reach the dubbo protocol. Its provider wants some certificate of every consumer, and
+its consumer verifies none.
 """
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.interop.go_peer import GoCaller, GoError, GoProvider, GoTls
 from tests.interop.peer import JavaCaller, JavaException, JavaProvider
 from tests.interop.services import GreetService, User
 from tests.interop.test_java_calls_python import GREET, Provider, provider
@@ -23,6 +29,7 @@ from kubbo import Progress, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 VERSIONS = ["3.3.6", "3.2.16"]
 
@@ -152,3 +159,100 @@ async def test_java_without_a_certificate_speaks_plain_text(
         with provider() as plain:
             answer = await caller.call(plain.address, GREET, "sayHello", "Ann")
             assert answer.value == "Hello Ann from python"
+
+
+# --- dubbo-go --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files(authority: Authority, certificate: Certificate) -> GoTls:
+    return GoTls(certificate.crt, certificate.key, authority.root.crt)
+
+
+@pytest.fixture(scope="module")
+def identity(authority: Authority, certificate: Certificate) -> ssl.SSLContext:
+    """A consumer's that verifies chain and address, and shows a certificate of its own."""
+    context = ssl.create_default_context(cafile=authority.root.crt)
+    context.load_cert_chain(certificate.crt, certificate.key)
+    return context
+
+
+async def test_go_calls_python_over_tls(go_peer: None, python: Provider, files: GoTls) -> None:
+    """With its certificate and the authority's in getty's configuration, calls are as ever."""
+    async with GoCaller(tls=files) as caller:
+        text = "x" * 70_000
+        assert await caller.call(python.address, GREET, "sayHello", text) == (
+            f"Hello {text} from python"
+        )
+
+
+async def test_python_may_ask_go_for_its_certificate(
+    go_peer: None, authority: Authority, certificate: Certificate, files: GoTls
+) -> None:
+    """A provider that wants to know its consumers knows Go's."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.root.crt)
+    context.load_cert_chain(certificate.crt, certificate.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with provider(tls=context) as wary:
+        async with GoCaller(tls=files) as caller:
+            answer = await caller.call(wary.address, GREET, "sayHello", "Ann")
+            assert answer == "Hello Ann from python"
+
+
+async def test_go_verifies_no_provider(
+    go_peer: None, tmp_path: Path, certificate: Certificate, files: GoTls
+) -> None:
+    """A provider of an authority that Go was not told of is called like any other."""
+    unknown = Authority(tmp_path / "other").issue("peer", "/CN=peer", ["IP:192.0.2.1"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(unknown.crt, unknown.key)
+    with provider(tls=context) as foreign:
+        async with GoCaller(tls=files) as caller:
+            answer = await caller.call(foreign.address, GREET, "sayHello", "Ann")
+            assert answer == "Hello Ann from python"
+
+
+async def test_gos_option_for_tls_leaves_a_consumer_with_plain_text(
+    go_peer: None, python: Provider, files: GoTls
+) -> None:
+    """`client.WithClientTLSOption` changes nothing for the dubbo protocol."""
+    async with GoCaller(tls=replace(files, by_option=True)) as caller:
+        with pytest.raises(GoError):
+            await caller.call(python.address, GREET, "sayHello", "Ann")
+        with provider() as plain:
+            answer = await caller.call(plain.address, GREET, "sayHello", "Ann")
+            assert answer == "Hello Ann from python"
+
+
+async def test_python_calls_go_over_tls(
+    go_peer: None, files: GoTls, identity: ssl.SSLContext
+) -> None:
+    """Python verifies Go's chain and address, and shows the certificate that Go asks for."""
+    async with GoProvider(tls=files) as go, kubbo.Channel(tls=identity, timeout=10.0) as channel:
+        greeter = channel.refer(GreetService, f"static:///{go.address}")
+        text = "x" * 70_000
+        assert await greeter.say_hello(text) == f"Hello {text} from go"
+        for number in range(50):
+            assert "Hello Ann" in await greeter.greet(User(number, "Ann"))
+
+
+async def test_go_wants_a_certificate(go_peer: None, files: GoTls, trust: ssl.SSLContext) -> None:
+    """Without one of its own a consumer is turned away, and so is plain text."""
+    async with GoProvider(tls=files) as go:
+        for context in (trust, None):
+            async with kubbo.Channel(tls=context, timeout=10.0, retries=0) as channel:
+                greeter = channel.refer(GreetService, f"static:///{go.address}")
+                with pytest.raises(RpcError, match="closed"):
+                    await greeter.say_hello("Ann")
+
+
+async def test_gos_option_for_tls_leaves_a_provider_with_plain_text(
+    go_peer: None, files: GoTls
+) -> None:
+    """`server.WithServerTLSOption` changes nothing for the dubbo protocol."""
+    async with (
+        GoProvider(tls=replace(files, by_option=True)) as go,
+        kubbo.Channel(timeout=10.0) as channel,
+    ):
+        greeter = channel.refer(GreetService, f"static:///{go.address}")
+        assert await greeter.say_hello("Ann") == "Hello Ann from go"

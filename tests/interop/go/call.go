@@ -8,13 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"reflect"
+	"strconv"
 	"sync"
 
 	"dubbo.apache.org/dubbo-go/v3/client"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/remoting/getty"
+	"dubbo.apache.org/dubbo-go/v3/metadata"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	hessian "github.com/apache/dubbo-go-hessian2"
 )
@@ -29,6 +32,11 @@ type request struct {
 	Args        []any          `json:"args"`
 	Attachments map[string]any `json:"attachments"`
 	Oneway      bool           `json:"oneway"`
+	Generic     bool           `json:"generic"`
+	Types       []string       `json:"types"`
+	// With an application it is no call: its metadata is asked for at HOST:PORT in URL.
+	Application string `json:"application"`
+	Revision    string `json:"revision"`
 }
 
 // caller is one method of a provider, as a Go program has it: a function in a struct.
@@ -38,8 +46,8 @@ type caller func(ctx context.Context, args []any) (any, error)
 // to all that the same client makes later.
 type consumer struct {
 	sync.Mutex
-	client, oneway *client.Client
-	callers        map[string]caller
+	client, oneway, generic *client.Client
+	callers                 map[string]caller
 }
 
 // caller dials once for each method of an address; dubbo-go shares the connections.
@@ -47,7 +55,7 @@ func (c *consumer) caller(asked *request) (made caller, err error) {
 	c.Lock()
 	defer c.Unlock()
 	key := fmt.Sprint(asked.URL, " ", asked.Group, "/", asked.Interface, ":", asked.Version, " ",
-		asked.Method, asked.Oneway)
+		asked.Method, asked.Oneway, asked.Generic)
 	if made, ok := c.callers[key]; ok {
 		return made, nil
 	}
@@ -56,10 +64,14 @@ func (c *consumer) caller(asked *request) (made caller, err error) {
 			err = fmt.Errorf("dubbo-go panicked: %v", problem)
 		}
 	}()
+	name := asked.Method
+	if asked.Generic {
+		name = "$invoke"
+	}
 	stub := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: "Call",
 		Type: reflect.TypeFor[func(context.Context, []any) (any, error)](),
-		Tag:  reflect.StructTag(fmt.Sprintf("dubbo:%q", asked.Method)),
+		Tag:  reflect.StructTag(fmt.Sprintf("dubbo:%q", name)),
 	}}))
 	options := []client.ReferenceOption{
 		client.WithURL(asked.URL),
@@ -70,6 +82,10 @@ func (c *consumer) caller(asked *request) (made caller, err error) {
 		client.WithClusterFailFast(),
 	}
 	dialer := c.client
+	if asked.Generic {
+		dialer = c.generic
+		options = append(options, client.WithGeneric())
+	}
 	if asked.Oneway {
 		dialer = c.oneway
 		options = append(options, client.WithAsync())
@@ -100,6 +116,16 @@ func (c *consumer) answer(asked *request) (answer value) {
 			return answer
 		}
 	}
+	if asked.Application != "" {
+		return metadataOf(asked)
+	}
+	if asked.Generic {
+		objects := make([]hessian.Object, len(args))
+		for i, each := range args {
+			objects[i] = each
+		}
+		args = []any{asked.Method, asked.Types, objects}
+	}
 	made, err := c.caller(asked)
 	if err != nil {
 		answer["error"] = err.Error()
@@ -120,6 +146,36 @@ func (c *consumer) answer(asked *request) (answer value) {
 	return answer
 }
 
+// metadataOf asks an instance of an application as dubbo-go's discovery does.
+func metadataOf(asked *request) value {
+	host, port, err := net.SplitHostPort(asked.URL)
+	if err != nil {
+		return value{"id": asked.ID, "ok": false, "error": err.Error()}
+	}
+	number, _ := strconv.Atoi(port)
+	instance := &registry.DefaultServiceInstance{
+		ServiceName: asked.Application, Host: host, Port: number,
+		Metadata: map[string]string{
+			constant.MetadataServiceURLParamsPropertyName: fmt.Sprintf(
+				`{"protocol": "dubbo", "version": "1.0.0", "port": %q, "serialization": "hessian2"}`, port),
+		},
+	}
+	told, err := metadata.GetMetadataFromRpc(asked.Revision, instance)
+	if err != nil {
+		return value{"id": asked.ID, "ok": false, "error": err.Error()}
+	}
+	services := value{}
+	for key, each := range told.Services {
+		services[key] = value{
+			"name": each.Name, "group": each.Group, "version": each.Version,
+			"protocol": each.Protocol, "path": each.Path, "params": each.Params,
+		}
+	}
+	return value{"id": asked.ID, "ok": true, "value": value{
+		"app": told.App, "revision": told.Revision, "services": services,
+	}}
+}
+
 func asText(in any) string {
 	text, err := json.Marshal(in)
 	if err != nil {
@@ -128,22 +184,17 @@ func asText(in any) string {
 	return string(text)
 }
 
-// heartbeats makes a consumer send one each period, and give up a connection that does not answer
-// three of them.
-func heartbeats(period string) error {
-	config := getty.GetDefaultClientConfig()
-	config.HeartbeatPeriod, config.HeartbeatTimeout = period, period
-	if err := config.CheckValidity(); err != nil {
+func call(given *settings, in *bufio.Reader, out *lines) error {
+	if err := given.consumer(); err != nil {
 		return err
 	}
-	getty.SetClientConf(*config)
-	return nil
-}
-
-func call(in *bufio.Reader, out *lines) error {
 	calls := &consumer{callers: map[string]caller{}}
-	for _, each := range []**client.Client{&calls.client, &calls.oneway} {
-		made, err := client.NewClient(client.WithClientRetries(0))
+	for _, each := range []**client.Client{&calls.client, &calls.oneway, &calls.generic} {
+		options := []client.ClientOption{client.WithClientRetries(0)}
+		if given.byOption {
+			options = append(options, client.WithClientTLSOption(given.options()...))
+		}
+		made, err := client.NewClient(options...)
 		if err != nil {
 			return err
 		}

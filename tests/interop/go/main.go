@@ -1,9 +1,12 @@
 // The dubbo-go peer of the interop tests: a provider, or a consumer that a test drives.
 //
-//	peer provide PORT   serve GreetService and EchoService until stdin ends; 0 takes a free port
-//	peer call [PERIOD]  read one call a line, write one answer a line, matched by "id"; with a
-//	                    heartbeat each PERIOD ("100ms")
-//	peer codecbench     time encoding and decoding, for bench/codec.py
+//	peer [FLAGS] provide PORT  serve GreetService and EchoService until stdin ends; 0 takes a free port
+//	peer [FLAGS] call          read one call a line, write one answer a line, matched by "id"
+//	peer codecbench            time encoding and decoding, for bench/codec.py
+//
+//	-heartbeat 100ms           send a heartbeat so often, and wait as long for the answer
+//	-cert F -key F -ca F       TLS: what the peer shows, and whom it knows
+//	-by-option                 ask for it by dubbo-go's options, and not in getty's configuration
 //
 // Both speak the dubbo protocol with hessian2 only. The first line of each is {"ready": true, ...}.
 // What dubbo-go logs goes to stderr. values.go tells how values are written in the lines.
@@ -12,6 +15,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -71,20 +75,22 @@ func main() {
 	}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	register()
-	switch {
-	case len(os.Args) == 3 && os.Args[1] == "provide":
-		err = provide(os.Args[2], in, out)
-	case len(os.Args) >= 2 && os.Args[1] == "call":
-		if len(os.Args) == 3 {
-			err = heartbeats(os.Args[2])
-		}
-		if err == nil {
-			err = call(in, out)
-		}
-	case len(os.Args) == 2 && os.Args[1] == "codecbench":
+	given := new(settings)
+	flag.StringVar(&given.heartbeat, "heartbeat", "", "period")
+	flag.StringVar(&given.certificate, "cert", "", "file")
+	flag.StringVar(&given.key, "key", "", "file")
+	flag.StringVar(&given.authority, "ca", "", "file")
+	flag.BoolVar(&given.byOption, "by-option", false, "TLS by dubbo-go's options")
+	flag.Parse()
+	switch mode := flag.Arg(0); {
+	case mode == "provide" && flag.NArg() == 2:
+		err = provide(flag.Arg(1), given, in, out)
+	case mode == "call" && flag.NArg() == 1:
+		err = call(given, in, out)
+	case mode == "codecbench" && flag.NArg() == 1:
 		err = codecbench(in, out)
 	default:
-		err = fmt.Errorf("usage: peer provide PORT | peer call [PERIOD] | peer codecbench")
+		err = fmt.Errorf("usage: peer [FLAGS] provide PORT | peer [FLAGS] call | peer codecbench")
 	}
 	if err != nil {
 		fail(err)

@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/metadata"
 	"dubbo.apache.org/dubbo-go/v3/protocol"
 	"dubbo.apache.org/dubbo-go/v3/server"
 
@@ -20,6 +22,9 @@ import (
 	"github.com/apache/dubbo-go-hessian2/java_util"
 	gost "github.com/dubbogo/gost/math/big"
 )
+
+// application is what dubbo-go calls a provider that has no name.
+const application = "dubbo.io"
 
 // GreetService is com.example.GreetService:1.0.0.
 type GreetService struct{ name string }
@@ -172,7 +177,7 @@ func (*EchoService) Describe(_ context.Context, v any) (string, error) {
 	return asText(describe(v)), nil
 }
 
-func provide(port string, in *bufio.Reader, out *lines) error {
+func provide(port string, given *settings, in *bufio.Reader, out *lines) error {
 	number, err := strconv.Atoi(port)
 	if err != nil {
 		return err
@@ -187,9 +192,13 @@ func provide(port string, in *bufio.Reader, out *lines) error {
 			return err
 		}
 	}
-	srv, err := server.NewServer(
-		server.WithServerProtocol(protocol.WithDubbo(), protocol.WithPort(number)),
-	)
+	options, err := given.provider()
+	if err != nil {
+		return err
+	}
+	srv, err := server.NewServer(append(
+		options, server.WithServerProtocol(protocol.WithDubbo(), protocol.WithPort(number)),
+	)...)
 	if err != nil {
 		return err
 	}
@@ -211,12 +220,25 @@ func provide(port string, in *bufio.Reader, out *lines) error {
 			return err
 		}
 	}
+	for _, each := range services {
+		// What a registry does that the provider is told to; without one there is no metadata.
+		metadata.AddService("peer", common.NewURLWithOptions(
+			common.WithProtocol("dubbo"), common.WithPort(strconv.Itoa(number)),
+			common.WithPath(each.name), common.WithInterface(each.name),
+			common.WithParamsValue(constant.GroupKey, each.group),
+			common.WithParamsValue(constant.VersionKey, each.version),
+			common.WithParamsValue(constant.ApplicationKey, application),
+		))
+	}
+	revision := metadata.GetMetadataInfo("peer").CalAndGetRevision()
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve() }()
 	if err := ready(number, failed); err != nil {
 		return err
 	}
-	out.write(map[string]any{"ready": true, "port": number, "pid": os.Getpid()})
+	out.write(map[string]any{
+		"ready": true, "port": number, "pid": os.Getpid(), "revision": revision,
+	})
 	_, err = io.Copy(io.Discard, in)
 	return err
 }
