@@ -6,6 +6,7 @@ Source: org.apache.dubbo.common.utils.NetUtils.matchIpExpression.
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,7 +18,8 @@ __all__ = ["Address", "parse_address"]
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Octet: TypeAlias = tuple[int, int]
 
-_ANY_HOSTS: Final = ("*", "0.0.0.0", "*.*.*.*")  # noqa: S104 - a pattern, nothing is bound
+_ANY_HOSTS: Final = ("*", "*.*.*.*")
+_ANY_WITH_PORT: Final = "0.0.0.0"  # noqa: S104 - a pattern, nothing is bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,12 @@ def parse_address(text: str) -> Address:
         except ValueError:
             raise ValueError(f"{text!r} is no network; write it like 10.0.0.0/16") from None
     host, port = _split(text)
-    if host in _ANY_HOSTS:
+    if host in _ANY_HOSTS or (host == _ANY_WITH_PORT and port):
         return Address(text, port)
-    try:
+    if host == _ANY_WITH_PORT:
+        raise ValueError(f"{text!r} is any host only with a port; write * for any address")
+    with suppress(ValueError):
         return Address(text, port, host=str(ipaddress.ip_address(host)))
-    except ValueError:
-        pass
     parts = host.split(".")
     if len(parts) == 4 and ("*" in host or "-" in host):
         octets = [_octet(part) for part in parts]

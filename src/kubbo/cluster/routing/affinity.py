@@ -99,6 +99,8 @@ def parse_affinity_rule(top: Node, name: str, *, consumer: Consumer) -> Affinity
     """
     top.keys(_KEYS)
     node = top.need("affinityAware", "it is the rule")
+    if not top.text_of("configVersion").lower().startswith("v3.1"):
+        raise node.error("it is of version 3.1; write `configVersion: v3.1` at the top")
     node.keys(("key", "ratio"))
     key = node.need("key", "it names what has to be alike, like region")
     if not key.text().strip():

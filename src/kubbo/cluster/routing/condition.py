@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -28,7 +29,7 @@ from kubbo.cluster.routing.scope import parse_scope
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from kubbo.cluster.member import Member
     from kubbo.cluster.routing.document import Node
@@ -44,6 +45,9 @@ MAX_WEIGHT: Final = 2**31 - 1
 MAX_REMEMBERED: Final = 1_000
 """Methods, and services, whose conditions are remembered. Callers could invent more."""
 
+MAX_STICKY: Final = 1_000
+"""Characters of a sticky value that count: it comes with a call."""
+
 _ORDERED: Final = 3
 """Destinations that are put into order by the dice; the rest follows as it is written."""
 
@@ -54,7 +58,9 @@ _KEYS: Final = (
     "scope", "key", "force", "runtime", "enabled", "priority", "conditions", "configVersion",
     "dynamic", "valid",
 )  # fmt: skip
-_CONDITION_KEYS: Final = ("from", "to", "force", "ratio", "priority", "trafficDisable")
+_CONDITION_KEYS: Final = (
+    "from", "to", "force", "ratio", "priority", "trafficDisable", "sticky",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Condition:
         to: where such calls go; nowhere if empty.
         force: refuse the call where nobody is left.
         ratio: in percent; a destination with a smaller share of the members counts as empty.
+        sticky: a value of the call that throws the dice: the same value, the same destination.
     """
 
     text: str
@@ -82,6 +89,7 @@ class Condition:
     to: tuple[Destination, ...]
     force: bool = False
     ratio: int = 0
+    sticky: Term | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ class ConditionRouter:
                 if id(each) not in staying:
                     reasons[id(each)] = f"{line}: {self._why_not(condition, taken, each, service)}"
             left = kept
-        return "; ".join(notes), reasons
+        return "; ".join(notes) or "has no conditions", reasons
 
     def _bind(self, service: ServiceKey) -> _Bound | None:
         """What is known before a call: the consumer's values and the service key."""
@@ -209,7 +217,7 @@ class ConditionRouter:
         refer = self._refer(bound.service)
         return tuple(
             [
-                self._order(index)
+                self._order(index, invocation)
                 if terms is not None
                 and all(term.holds(term.value(invocation), refer) for term in terms)
                 else None
@@ -220,15 +228,19 @@ class ConditionRouter:
     def _refer(self, service: ServiceKey) -> Lookup:
         return lambda name: self._consumer.value(name, service)
 
-    def _order(self, index: int) -> tuple[int, ...]:
+    def _order(self, index: int, invocation: Invocation) -> tuple[int, ...]:
         """Throw the dice: the destinations of a condition, in the order to try them."""
         sums = self._sums[index]
         count = len(sums)
         if count <= 1:
             return (0,) * count
+        sticky = self.conditions[index].sticky
+        value = None if sticky is None else sticky.value(invocation)
+        dice = self._rng.random if value is None else _dice_of(value)
         if not sums[-1]:
-            return self._shuffled(list(range(count)))
-        first = bisect_right(sums, self._rng.random() * sums[-1])
+            first = int(dice() * count)
+            return (*range(first, count), *range(first))
+        first = bisect_right(sums, dice() * sums[-1])
         if count == 2:
             return (first, 1 - first)
         to = self.conditions[index].to
@@ -238,13 +250,8 @@ class ConditionRouter:
             weights = list(accumulate(to[each].weight for each in rest))
             if not weights[-1]:
                 break
-            order.append(rest.pop(bisect_right(weights, self._rng.random() * weights[-1])))
+            order.append(rest.pop(bisect_right(weights, dice() * weights[-1])))
         return (*order, *rest)
-
-    def _shuffled(self, order: list[int]) -> tuple[int, ...]:
-        """No destination has a weight: each is as good as the others."""
-        first = self._rng.randrange(len(order))
-        return (*order[first:], *order[:first])
 
     def _follow(
         self,
@@ -291,6 +298,14 @@ class ConditionRouter:
             return self._consumer.value(key, service)
 
         return condition.when.failing(lookup, self._refer(service))
+
+
+def _dice_of(value: str) -> Callable[[], float]:
+    """Dice that fall the same way for the same value, in every consumer."""
+    text = value[:MAX_STICKY].encode("utf-8", "surrogatepass")
+    digest = blake2b(text, digest_size=8 * _ORDERED).digest()
+    throws = iter(range(0, len(digest), 8))
+    return lambda: (int.from_bytes(digest[(at := next(throws)) : at + 7], "big")) / 2**56
 
 
 def _theirs(endpoint: Endpoint, service: ServiceKey) -> Lookup:
@@ -385,8 +400,18 @@ def _destinations(node: Node, *, force: bool) -> tuple[int, Condition]:
         tuple(to),
         force or node.flag_of("force", default=False),
         0 if ratio is None else ratio.whole(0, 100),
+        _sticky(node.get("sticky")),
     )
     return _priority(node), condition
+
+
+def _sticky(node: Node | None) -> Term | None:
+    if node is None:
+        return None
+    terms = _expression(node, f"{node.text().strip()}=*", provider=False).terms
+    if len(terms) != 1 or not terms[0].of_call:
+        raise node.refuse("a value of the call; write attachments[NAME] or arguments[0]")
+    return terms[0]
 
 
 def _match(node: Node | None) -> tuple[str, Node | None]:

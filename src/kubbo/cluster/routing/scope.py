@@ -1,7 +1,7 @@
 """To which calls a rule belongs: those to one service, or those of and to one application.
 
 In Java the place where a rule is published says so: `INTERFACE:VERSION:GROUP.condition-router`,
-or an application's name. Here it is the `key` of the rule itself.
+or an application's name. Here it is the `key` of the rule itself; without one it is for all.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def parse_scope(top: Node, default: str, *, consumers: bool = True) -> Scope:
         node = top.get("scope")
         assert node is not None
         raise node.refuse("a scope; there are service and application")
-    node = top.need("key", f"it says for which {scope} the rule is")
-    key = node.text().strip()
-    if not key:
-        raise node.refuse(f"the name of a {scope}")
+    node = top.get("key")
+    key = "*" if node is None else node.text().strip()
+    if key in ("", "*") or node is None:
+        return Scope(f"any {scope}")
     if scope == "application":
         return Scope(key, application=key, consumers=consumers)
     service = _service(key)
