@@ -236,6 +236,21 @@ TLS_33 = Note(
     ),
 )
 
+GO_MAPS = Note(
+    "dubbo-go takes no constant's name for an enum in map form and tells its own as an object;"
+    " octets come back as a list of numbers.",
+    ("test_go_generic.py::test_go_knows_no_constants_and_no_octets_in_map_form",),
+)
+GO_BEANS = Note(
+    "dubbo-go has no bean form.",
+    ("test_go_generic.py::test_go_takes_no_bean_form",),
+    none=True,
+)
+GO_METADATA = Note(
+    "Of the MetadataService dubbo-go has `getMetadataInfo`, for a revision that it knows; it tells"
+    " no list and no types.",
+    ("test_go_generic.py::test_go_has_nothing_else_of_the_metadata_service",),
+)
 GO_TLS_CONSUMER = Note(
     "dubbo-go's `WithClientTLSOption` does not reach the dubbo protocol: it stays with plain text"
     " until getty is told (`getty.SetClientConf`). Then it wants a certificate and key of its own,"
@@ -656,6 +671,17 @@ BEHAVIOUR = [
             "test_generic_calls_take_and_give_records",
             *generic("3.2.16", *GENERIC_TO_JAVA),
         ),
+        go_python=(
+            "test_go_generic.py::test_a_value_comes_back_to_go_in_map_form",
+            "test_go_generic.py::test_a_map_of_go_is_the_object_that_is_declared",
+            "test_go_generic.py::test_go_knows_the_exception_of_a_generic_call",
+        ),
+        python_go=(
+            "test_go_generic.py::test_a_value_comes_back_from_go_in_map_form",
+            "test_go_generic.py::test_an_object_reaches_go_as_a_map",
+            "test_go_generic.py::test_gos_errors_keep_class_and_message_in_generic_calls",
+            GO_MAPS,
+        ),
     ),
     calls(
         "generic calls: `$invokeAsync`",
@@ -670,11 +696,14 @@ BEHAVIOUR = [
         python_java33=(*generic("3.3.6", *BEANS_TO_JAVA), STRICT_PROVIDER, BEAN_GETTERS["3.3.6"]),
         java32_python=generic("3.2.16", *BEANS_FROM_JAVA),
         python_java32=(*generic("3.2.16", *BEANS_TO_JAVA), BEAN_GETTERS["3.2.16"]),
+        python_go=(GO_BEANS,),
     ),
     calls(
         "MetadataService",
         java33_python="test_metadata.py::test_java_reads_the_metadata_of_python",
         python_java33="test_metadata.py::test_python_reads_the_metadata_of_java",
+        go_python="test_go_generic.py::test_go_reads_the_metadata_of_python",
+        python_go=("test_go_generic.py::test_python_reads_the_metadata_of_go", GO_METADATA),
     ),
     calls(
         "application-level discovery: found by application, asked what it serves",
