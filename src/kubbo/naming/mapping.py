@@ -90,11 +90,15 @@ class MappingStep:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Where a service key leads, and every step on the way; the last one won."""
+    """Where a service key leads, and every step on the way; the last one won.
+
+    `seen` is False for a guess: the cluster, which could have known better, did not answer.
+    """
 
     key: ServiceKey
     target: Target
     steps: tuple[MappingStep, ...]
+    seen: bool = True
 
 
 class MappingError(TargetError):
@@ -284,6 +288,7 @@ class _Search:
         self._services = services
         self._namespace = namespace
         self._steps: list[MappingStep] = []
+        self._seen = True
 
     async def run(
         self,
@@ -327,6 +332,7 @@ class _Search:
         try:
             candidates = await self._services.providers()
         except ServiceLookupError as error:
+            self._seen = False
             self._note("attribute", tried, str(error), Outcome.FAILED)
             return None
         claims = [
@@ -362,6 +368,7 @@ class _Search:
         try:
             service = await self._services.service(self._namespace, name)
         except ServiceLookupError as error:
+            self._seen = False
             return self._won("rule", f"{tried} (unseen: {error})", target)
         if service is None:
             self._note("rule", tried, "there is no such Service", Outcome.NOTHING)
@@ -400,7 +407,7 @@ class _Search:
                 self._note(source, tried, str(error), Outcome.FAILED)
                 raise self._error(f"the target of {self._key} from {tried}: {error}") from None
         self._note(source, tried, str(target), Outcome.WON)
-        return Mapping(self._key, target, tuple(self._steps))
+        return Mapping(self._key, target, tuple(self._steps), self._seen)
 
     def _lost(self, source: str, tried: str, found: str = "") -> None:
         self._note(source, tried, found, Outcome.NOTHING)

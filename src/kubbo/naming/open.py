@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kubbo.naming.kubernetes.client import ClusterClient
+    from kubbo.naming.kubernetes.services import ClusterServices
     from kubbo.naming.kubernetes.watches import Watches
     from kubbo.naming.resolution import Resolver
     from kubbo.naming.target import Target
@@ -120,6 +121,7 @@ class NamingContext:
         self._context = context
         self._fold_above = fold_above
         self._watches: Watches | None = None
+        self._services: ClusterServices | None = None
         self._cluster: ClusterClient | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -162,6 +164,20 @@ class NamingContext:
 
             self._watches = Watches(rng=self.rng, clock=self.clock, fold_above=self._fold_above)
         return self._watches
+
+    def services(self) -> ClusterServices:
+        """The Services of the cluster, as all mappings of service keys see them."""
+        if self._services is None:
+            # It loads the HTTP client.
+            from kubbo.naming.kubernetes.services import ClusterServices  # noqa: PLC0415
+
+            self._services = ClusterServices(
+                self.cluster,
+                namespace=self.namespace,
+                others=self.namespaces,
+                clock=self.clock,
+            )
+        return self._services
 
     async def aclose(self) -> None:
         """Close the client. Resolvers that still watch find it closed."""

@@ -1,11 +1,13 @@
 """Services by name and by the attribute that says what they provide.
 
-The mapping asks once a reference, so there is no watch here: a list of the labelled Services
-of each namespace, and a get of the one that the rule names.
+The mapping asks once a reference and then every few minutes, so there is no watch here: a list of
+the labelled Services of each namespace, and a get of the one that the rule names. The list is the
+same for all references, so those that need no fresh one share it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from kubbo.errors import ConfigError
@@ -39,18 +41,35 @@ class ClusterServices:
         *,
         namespace: str = "",
         others: Sequence[str] = (),
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """`namespace` is the own one (empty: that of the credentials), asked before `others`."""
         self._connect = connect
         self._namespace = namespace
         self._others = tuple(others)
+        self._clock = clock
+        self._listing = asyncio.Lock()
+        self._listed: list[ProviderService] = []
+        self._listed_at = float("-inf")
 
-    async def providers(self) -> list[ProviderService]:
+    async def providers(self, *, recent: float = 0.0) -> list[ProviderService]:
         """Services with the provider label, those of the own namespace first. Cancel safe.
+
+        They may have been asked for `recent` seconds ago.
 
         Raises:
             ServiceLookupError: the API server could not be asked; the message says why.
         """
+        now = self._clock or asyncio.get_running_loop().time
+        wanted = now() - recent
+        async with self._listing:
+            if self._listed_at < wanted:
+                asked_at = now()
+                self._listed = await self._list_all()
+                self._listed_at = asked_at
+            return self._listed
+
+    async def _list_all(self) -> list[ProviderService]:
         client = await self._client()
         own = self._namespace or client.access.namespace
         found: list[ProviderService] = []
