@@ -105,15 +105,19 @@ class ControlPlane:
         """
         self.processes.start(part, *flags)
         if part == "kube-apiserver":
-            for client in ("kube-controller-manager", "coredns"):
-                self.processes.restart_running(client)
+            self.restart_clients()
+
+    def restart_clients(self) -> None:
+        """Start the API server's own clients anew, for who started it by `processes` alone."""
+        for client in ("kube-controller-manager", "coredns"):
+            self.processes.restart_running(client)
 
     def kill(self, part: PartName) -> None:
         """End a part as a crash does (SIGKILL)."""
         self.processes.end(part, signal.SIGKILL)
 
     def stop(self, part: PartName) -> None:
-        """End a part as a rollout does (SIGTERM). The API server takes its time for watches."""
+        """End a part as a rollout does (SIGTERM). The API server ends its watches before."""
         self.processes.end(part, signal.SIGTERM)
 
     @contextlib.contextmanager
@@ -239,10 +243,13 @@ class ControlPlane:
         )
 
     def write_kubeconfig(
-        self, path: Path, user: Mapping[str, Any], *, namespace: str = "default"
+        self, path: Path, user: Mapping[str, Any], *, namespace: str = "default", url: str = ""
     ) -> Path:
-        """A kubeconfig file for this API server; `user` is the ``user`` object in it."""
-        cluster = {"server": self.url, "certificate-authority-data": _base64(self.ca)}
+        """A kubeconfig file for this API server; `user` is the ``user`` object in it.
+
+        With another `url`, it is reached there: through a `Gate`.
+        """
+        cluster = {"server": url or self.url, "certificate-authority-data": _base64(self.ca)}
         context = {"cluster": "testbed", "user": "testbed", "namespace": namespace}
         path.touch(mode=0o600)
         path.write_text(
@@ -316,6 +323,8 @@ class ControlPlane:
                     f"--service-account-key-file={self.authority.token_public_key}",
                     f"--service-account-signing-key-file={self.authority.token_key}",
                     f"--service-cluster-ip-range={SERVICE_CIDR}",
+                    # At SIGTERM; by default it waits a minute for watches to end by themselves.
+                    "--shutdown-watch-termination-grace-period=2s",
                 ],
                 lambda: self.request("GET", "/readyz").status == 200,
                 self.logs / "kube-apiserver.log",
