@@ -62,6 +62,9 @@ def test_a_line_beyond_the_limit_is_refused_before_it_is_whole(piece: int) -> No
 
 
 # ----------------------------------------------------------------- decoding
+END = "k8s.io/initial-events-end"
+
+
 def event(kind: str, **metadata: Any) -> bytes:
     return json.dumps({"type": kind, "object": {"metadata": metadata}}).encode()
 
@@ -70,6 +73,11 @@ def event(kind: str, **metadata: Any) -> bytes:
     ("line", "expected"),
     [
         (event("BOOKMARK", resourceVersion="7"), Bookmark("7")),
+        (
+            event("BOOKMARK", resourceVersion="7", annotations={END: "true"}),
+            Bookmark("7", end_of_initial=True),
+        ),
+        (event("BOOKMARK", resourceVersion="7", annotations={END: "no"}), Bookmark("7")),
         (event("BOOKMARK"), Undecodable),
         (event("ADDED", name="a"), Undecodable),
         (event("ADDED", resourceVersion="7"), Undecodable),
@@ -354,6 +362,25 @@ async def test_a_knock_sends_nothing() -> None:
     assert caught.value.failure.unreachable
 
 
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 no TLS here\r\n\r\n"])
+async def test_a_handshake_that_fails_is_no_server_that_is_away(says: bytes) -> None:
+    """Somebody listens, so knocking would not help: a load balancer without a server behind it
+    drops what it accepted, another program speaks no TLS."""
+
+    async def drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(says)
+        writer.close()
+
+    async with await asyncio.start_server(drop, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        access = Access(f"https://127.0.0.1:{port}", "shop", "a test", FixedToken("tok"))
+        async with ClusterClient(access) as api:
+            with pytest.raises(ApiError, match="cannot be reached") as caught:
+                await api.list_page(ENDPOINT_SLICES, "shop")
+    assert caught.value.failure.status == 0
+    assert not caught.value.failure.unreachable
+
+
 # ------------------------------------------------------------------- watches
 def streaming(
     *pieces: bytes, cut: bool = False
@@ -381,6 +408,20 @@ async def read(api: ClusterClient) -> list[Event[EndpointSlice]]:
             if any(isinstance(one, Undecodable) for one in came):
                 break
     return events
+
+
+async def test_a_streaming_list_asks_as_the_api_documents() -> None:
+    """Initial events are asked for as of a version that is not older, which kube-apiserver
+    insists on; an ordinary watch does not mention them."""
+    async with serving(streaming()) as peer, client(peer) as api:
+        for initial in (True, False):
+            async with api.watch(
+                ENDPOINT_SLICES, "shop", resource_version="0", lifetime=300.0, initial=initial
+            ):
+                pass
+    first, second = (dict(request.query) for request in peer.asked)
+    assert first == second | {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+    assert second["allowWatchBookmarks"] == "true"
 
 
 LINES = event("BOOKMARK", resourceVersion="8") + b"\n" + event("BOOKMARK", resourceVersion="9")

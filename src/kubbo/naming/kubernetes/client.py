@@ -1,6 +1,7 @@
 """HTTP to the API server: one page of a list, one watch stream, one object.
 
-This is no general Kubernetes client: it reads EndpointSlices and Services and never writes.
+This is no general Kubernetes client: it reads EndpointSlices, Services and, to tell why none is
+ready, Pods; it never writes.
 It turns HTTP into the events of the reflector and keeps no state but connections; what to
 do about a failure is the reflector's business.
 
@@ -25,7 +26,7 @@ import msgspec
 
 from kubbo.errors import KubboError
 from kubbo.naming.kubernetes.credentials import ExecPlugin
-from kubbo.naming.kubernetes.objects import EndpointSlice, EventHead, ListOf, Service, Status
+from kubbo.naming.kubernetes.objects import EndpointSlice, EventHead, ListOf, Pod, Service, Status
 from kubbo.naming.kubernetes.reflector import (
     Bookmark,
     Changed,
@@ -46,6 +47,7 @@ __all__ = [
     "ENDPOINT_SLICES",
     "MAX_LINE_BYTES",
     "MAX_LIST_BYTES",
+    "PODS",
     "SERVICES",
     "ApiError",
     "ClusterClient",
@@ -56,7 +58,7 @@ __all__ = [
     "decode_page",
 ]
 
-T = TypeVar("T", bound="EndpointSlice | Service")
+T = TypeVar("T", bound="EndpointSlice | Service | Pod")
 
 _CONNECT_TIMEOUT = 5.0
 _KNOCK_TIMEOUT = 1.0
@@ -92,6 +94,7 @@ class Resource(Generic[T]):
 
 ENDPOINT_SLICES = Resource("/apis/discovery.k8s.io/v1", "endpointslices", EndpointSlice)
 SERVICES = Resource("/api/v1", "services", Service)
+PODS = Resource("/api/v1", "pods", Pod)
 
 
 class ApiError(KubboError):
@@ -347,10 +350,17 @@ class ClusterClient:
         return Failure(
             0,
             f"{self.access.server} cannot be reached: {_shown(reason)}",
-            unreachable=isinstance(
-                error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
-            ),
+            unreachable=_is_of_dial(error),
         )
+
+
+def _is_of_dial(error: Exception) -> bool:
+    """Whether not even a connection came about; a handshake that failed is another matter."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return False
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return not isinstance(error.os_error, ConnectionResetError | BrokenPipeError)
+    return isinstance(error, aiohttp.ConnectionTimeoutError)
 
 
 def _tcp_connector() -> aiohttp.BaseConnector:

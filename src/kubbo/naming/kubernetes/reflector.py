@@ -67,7 +67,9 @@ a doubt needs none: doubts are spread by themselves.
 Knocking. While nobody listens at the server's address, asking costs it nothing, and a wait of
 30 s would only make the view late when it is back. Such a `Wait` may be ended early: the driver
 dials now and then, sends nothing, and calls `handle_reachable` as soon as somebody listens.
-Dials that failed don't lengthen the waits after answers that failed.
+Dials that failed don't lengthen the waits after answers that failed. Somebody who listens and then
+does not take the connection (a load balancer without a server behind it) is believed only once: the
+next wait runs its full length.
 
 Doubt. A watch that broke is resumed at its version, which is right unless the server came back
 with another history (etcd restored from a backup): it would then accept a version that it
@@ -338,6 +340,7 @@ class Reflector(Generic[T]):
         self._resyncs = Backoff(rng)
         self._dials = Backoff(rng)
         self._forbidden_again = False
+        self._knocked = False
         self.items: dict[str, T] = {}
         self.synced = False
         self.revision = 0
@@ -390,6 +393,7 @@ class Reflector(Generic[T]):
 
     def handle_reachable(self, now: float) -> Action:
         """Somebody listens again during a `Wait` with `knock`."""
+        self._knocked = True
         following = self._next
         long_away = now >= min(self._doubtful_from, self._confirmed + _SILENCE)
         if isinstance(following, Watch) and not following.initial:
@@ -400,6 +404,8 @@ class Reflector(Generic[T]):
 
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
+        if isinstance(event, Page | Opened):
+            self._knocked = False
         match event:
             case Page():
                 return self._receive_page(event, now)
@@ -580,7 +586,8 @@ class Reflector(Generic[T]):
             self._doubt(now)
         self._next = self._after(failure)
         if failure.unreachable:
-            return self._wait(self._dials.delay(now), knock=True)
+            in_vain, self._knocked = self._knocked, False
+            return self._wait(self._dials.delay(now), knock=not in_vain)
         if failure.status == _FORBIDDEN:
             shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
             if not self._forbidden_again:

@@ -475,6 +475,7 @@ def test_a_server_that_nobody_hears_is_knocked_at() -> None:
     script.action = script.reflector.handle_reachable(script.now)
     assert script.action == Wait(0.5)
     assert isinstance(script.timer(), Watch)
+    script.tell(Opened())
     for seconds in (1.6, 3.2, 6.4, 12.8, 25.6, 30.0):
         assert script.tell(NOBODY) == Wait(seconds, knock=True)
         if seconds < 30:
@@ -482,6 +483,21 @@ def test_a_server_that_nobody_hears_is_knocked_at() -> None:
     script.now += 29
     script.action = script.reflector.handle_reachable(script.now)
     assert script.in_its_place() == List("10", limit=500)
+
+
+def test_a_door_that_nobody_opens_is_knocked_at_every_other_time() -> None:
+    """A load balancer without a server behind it accepts and drops: that does not shorten every
+    wait, or it would be asked each second for ever."""
+    script = Script().watching()
+    knocks = []
+    for _ in range(6):
+        action = script.tell(NOBODY)
+        assert isinstance(action, Wait)
+        knocks.append(action.knock)
+        if action.knock:
+            script.action = script.reflector.handle_reachable(script.now)
+        script.timer()
+    assert knocks == [True, False] * 3
 
 
 def test_a_first_list_that_nobody_heard_takes_a_place() -> None:
