@@ -2,7 +2,8 @@
 
 Runs at update rate only: whenever the resolver publishes or a connection comes or goes,
 `generation` goes up, and whoever has bound something to the members binds it anew before its next
-call (see `Selection`). Calls in flight keep what they began with.
+call (see `Selection`), or soon where they are many. `views` counts what the resolver said alone.
+Calls in flight keep what they began with.
 
 Of the members that a call may go to, those are chosen that are connected and not draining; where
 there is none, the draining ones; where there is none of those either, all of them, so that a call
@@ -16,11 +17,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from kubbo.cluster.breaker import Breaker
 from kubbo.cluster.budget import RetryBudget
 from kubbo.cluster.member import Member
+from kubbo.cluster.subset import Subset
+from kubbo.cluster.warmup import STEPS, warmed
 from kubbo.errors import DeadlineExceeded, KubboError, NoProvider, Progress
 from kubbo.model import Step
 from kubbo.naming.resolution import Absent, Failed, Members, Pending, hint_refresh
@@ -53,11 +57,13 @@ class Directory:
         budget: RetryBudget | None = None,
         breaker: BreakerRules | None = None,
         observer: Observer | None = None,
+        subset: Subset | None = None,
     ) -> None:
         self.target = target
         self.budget = budget or RetryBudget()
         self.resolution: Resolution = Pending()
         self.generation = 0
+        self.views = 0
         self.breaker = None if breaker is None else self.make_breaker(breaker)
         self._observer = observer
         self._resolver = resolver
@@ -66,6 +72,11 @@ class Directory:
         self._leaving: dict[tuple[str, int], Member] = {}
         self._subscribers: dict[Member, Callable[[], None]] = {}
         self._down: set[tuple[str, int]] = set()
+        self._subset = subset or Subset()
+        self._seen: dict[tuple[str, int], float] = {}
+        self._newest = -inf
+        self._observing = False
+        self._ramp: asyncio.TimerHandle | None = None
         self._known: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -102,9 +113,25 @@ class Directory:
                 by_state.setdefault(member.dialer.state, []).append(member)
         return tuple(by_state.get(State.READY) or leaving or by_state.get(State.DRAINING) or listed)
 
-    def weights(self, members: Sequence[Member]) -> tuple[float, ...]:
-        """The weight of each member now."""
+    def weights(self, members: Sequence[Member], warmup: float = 0.0) -> tuple[float, ...]:
+        """The weight of each member now; see `warmed`.
+
+        While somebody warms up, `generation` goes up from time to time, so that it is asked again.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._newest < warmup:
+            ramping = warmed(members, now, warmup)
+            if ramping is not None:
+                if self._ramp is None:
+                    self._ramp = loop.call_later(warmup / STEPS, self._step)
+                return ramping
         return tuple([max(0, member.endpoint.weight) for member in members])
+
+    def _step(self) -> None:
+        """Have the weights asked for again; whoever does not call any more does not."""
+        self._ramp = None
+        self.generation += 1
 
     async def wait_resolved(self, deadline: Deadline) -> None:
         """Return when the resolver has said something. Safe to cancel.
@@ -148,8 +175,12 @@ class Directory:
         self.resolution = resolution
         before = set(self._members)
         if isinstance(resolution, Members):
-            self._adopt(resolution.endpoints, definite=resolution.definite)
+            self._note_seen(resolution)
+            self._adopt(self._subset.choose(resolution.endpoints), definite=resolution.definite)
         else:
+            if isinstance(resolution, Absent):
+                # Whoever comes after this is new, be it at an address that was there before.
+                self._seen, self._observing = {}, True
             self._adopt((), definite=True)
         if self._observer is not None:
             self._report(self._observer, before)
@@ -183,6 +214,16 @@ class Directory:
         )
         tell(observer.updated, update)
 
+    def _note_seen(self, view: Members) -> None:
+        """Note since when each endpoint has been ready, be it in the subset or not."""
+        now = asyncio.get_running_loop().time() if self._observing else -inf
+        seen = self._seen
+        self._seen = {each.key: seen.get(each.key, now) for each in view.endpoints}
+        if len(self._seen) > len(seen) or self._seen.keys() - seen.keys():
+            self._newest = max(self._newest, now)
+        # What a snapshot does not have may have been there for long all the same.
+        self._observing = self._observing or view.stale_since is None
+
     def _adopt(self, endpoints: tuple[Endpoint, ...], *, definite: bool) -> None:
         old = {**self._leaving, **self._members}
         self._members = {}
@@ -205,6 +246,7 @@ class Directory:
         if self.breaker is not None:
             self.breaker.forget(self.members())
         self.generation += 1
+        self.views += 1
 
     def _let_go(self) -> None:
         """Drop who left the view, once it is replaced; before, who does not work any more."""
@@ -215,7 +257,8 @@ class Directory:
                 self._drop(member)
 
     def _acquire(self, endpoint: Endpoint) -> Member:
-        member = Member(endpoint, self._dialers.acquire(endpoint))
+        since = self._seen.get(endpoint.key, -inf)
+        member = Member(endpoint, self._dialers.acquire(endpoint), since)
         subscriber = self._subscribers[member] = partial(self._member_changed, member)
         member.dialer.subscribers.add(subscriber)
         return member
@@ -225,12 +268,17 @@ class Directory:
         self._dialers.release(member.dialer)
 
     def _member_changed(self, member: Member) -> None:
-        """The state of a member's connection has changed."""
+        """The state of a member's connection has changed. O(1), but for who has left the view."""
         self.generation += 1
-        if self._members.get(member.endpoint.key) is member:
+        key = member.endpoint.key
+        ready = member.dialer.state is State.READY
+        if self._members.get(key) is member:
             self._note_state(member)
-        if self._leaving:
-            self._let_go()
+            if ready and self._leaving:
+                self._let_go()
+        elif not ready and self._leaving.get(key) is member:
+            del self._leaving[key]
+            self._drop(member)
 
     def _note_state(self, member: Member) -> None:
         """Tell the resolver when one more connection fails: the provider may have moved."""
@@ -246,5 +294,7 @@ class Directory:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._ramp is not None:
+            self._ramp.cancel()
         # A call that still waits for members is told now, not at its deadline.
         self.publish(Failed(KubboError("the channel was closed")))

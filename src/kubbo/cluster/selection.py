@@ -9,18 +9,26 @@
 A selection belongs to one reference and its settings, a directory to everybody who calls its
 target. It looks whether the directory has changed when it is asked, so that ten changes between
 two calls cost one binding.
+
+A binding costs as much as there are members, and of many members one or the other is always losing
+or getting its connection. A large pool is therefore kept for a moment when connections change, and
+only skips the members that were lost; see `TOLERATED`. A new view is always bound at once.
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kubbo.cluster.member import Pool
+from kubbo.cluster.warmup import DEFAULT_WARMUP
 from kubbo.errors import NoProvider
 from kubbo.model import Step
+from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.breaker import Breaker
@@ -36,6 +44,23 @@ MAX_KINDS: Final = 1_000
 so many apart depend on what callers send, and that must not fill the memory."""
 
 
+LARGE: Final = 64
+"""Members from which on a binding is worth waiting for; fewer are bound anew at each change."""
+
+TOLERATED: Final = 16
+"""One change of a connection for so many members leaves a large pool as it is for a while: what
+a binding costs is then paid by as many changes as it has members, but for this factor."""
+
+REBIND_PAUSE: Final = 20e-6
+"""Seconds for each member until a large pool is bound anew whatever has changed: a twentieth of
+the time at most goes into bindings."""
+
+UNLIMITED: Final = 1 << 62
+
+SKIPPED: Final = 4
+"""Lost members that a picker may name in a row; then the call dials."""
+
+
 class Selection:
     """Routers and a balancer over the members of `directory`.
 
@@ -48,12 +73,18 @@ class Selection:
         balance: LoadBalance,
         routers: Sequence[Router] = (),
         breaker: Breaker | None = None,
+        warmup: float = DEFAULT_WARMUP,
     ) -> None:
         self.directory = directory
         self.breaker = breaker or directory.breaker
         self._balance = balance
         self._routers = tuple(routers)
+        self._warmup = warmup
         self._generation = -1
+        self._views = -1
+        self._patience = 0
+        self._rebind_at = 0.0
+        self._skipping = False
         self._pools: dict[tuple[Hashable, ...], Pool | None] = {}
 
     @property
@@ -64,14 +95,20 @@ class Selection:
     def route(self, routers: Sequence[Router]) -> None:
         """Use other routers from the next attempt on."""
         self._routers = tuple(routers)
-        self._generation = -1
+        self._generation = self._views = -1
 
     def pool(self, invocation: Invocation) -> Pool | None:
         """What to choose from for this call; None if nothing is known or nobody is left."""
         generation = self.directory.generation
-        if generation != self._generation or len(self._pools) > MAX_KINDS:
+        if (generation != self._generation and self._outdated(generation)) or len(
+            self._pools
+        ) > MAX_KINDS:
             self._pools.clear()
             self._generation = generation
+            self._views = self.directory.views
+            self._patience = UNLIMITED  # each binding lowers it
+            self._rebind_at = asyncio.get_running_loop().time()
+            self._skipping = False
         kinds = (
             tuple([router.classify(invocation) for router in self._routers])
             if self._routers
@@ -82,6 +119,20 @@ class Selection:
         except KeyError:
             pool = self._pools[kinds] = self._bind(kinds)
             return pool
+
+    def _outdated(self, generation: int) -> bool:
+        """Whether a change since the last binding asks for another one now; O(1)."""
+        if (
+            self.directory.views != self._views
+            or generation - self._generation > self._patience
+            or asyncio.get_running_loop().time() >= self._rebind_at
+        ):
+            return True
+        if not self._skipping:
+            self._skipping = True
+            for kinds, pool in self._pools.items():
+                self._pools[kinds] = pool and _skip_lost(pool)
+        return False
 
     async def wait_pool(self, invocation: Invocation, deadline: Deadline) -> Pool:
         """The pool, as soon as the resolver has said something. Safe to cancel.
@@ -113,13 +164,19 @@ class Selection:
             chosen = self.breaker.admitted(chosen)
         if not chosen:
             return None
-        pool = Pool(chosen, self.directory.weights(chosen))
+        pool = Pool(chosen, self.directory.weights(chosen, self._warmup), kinds=kinds)
         pool.picker = self._balance.bind(pool)
-        return pool
+        count = len(chosen)
+        if count < LARGE or chosen[0].dialer.state is not State.READY:
+            self._patience = 0
+        else:
+            self._patience = min(self._patience, count // TOLERATED)
+            self._rebind_at += count * REBIND_PAUSE
+        return _skip_lost(pool) if self._skipping else pool
 
     def pool_of(self, members: tuple[Member, ...]) -> Pool:
         """A pool of some of the members, for one attempt that may use no other."""
-        pool = Pool(members, self.directory.weights(members))
+        pool = Pool(members, self.directory.weights(members, self._warmup))
         pool.picker = self._balance.bind(pool)
         return pool
 
@@ -140,3 +197,23 @@ class Selection:
                 )
             members = left
         return self.directory.no_provider()
+
+
+def _skip_lost(pool: Pool) -> Pool:
+    """The same pool, of which some members may have lost their connections since it was bound."""
+    picker = pool.picker
+    assert picker is not None
+
+    def pick(invocation: Invocation, avoid: Collection[Member] = ()) -> Member:
+        member = picker(invocation, avoid)
+        if member.dialer.state is State.READY:
+            return member
+        lost = [*avoid]
+        for _ in range(SKIPPED):
+            lost.append(member)
+            member = picker(invocation, lost)
+            if member.dialer.state is State.READY:
+                break
+        return member
+
+    return replace(pool, picker=pick)

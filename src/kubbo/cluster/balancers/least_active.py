@@ -1,14 +1,14 @@
 """Dubbo's `leastactive`: who has the fewest calls in flight.
 
 Dubbo counts them only if the filter `active limit` is configured; without it, it is `random`. Here
-they are always counted.
+they are always counted. There, weights only decide between members with the same count; here the
+count is also divided by the weight, so that slow start holds under load.
 
-Source: org.apache.dubbo.rpc.cluster.loadbalance.LeastActiveLoadBalance, for ties by weight.
+Source: org.apache.dubbo.rpc.cluster.loadbalance.LeastActiveLoadBalance.
 """
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from kubbo.cluster.balancers.least import least_of
@@ -16,7 +16,7 @@ from kubbo.cluster.balancers.least import least_of
 if TYPE_CHECKING:
     import random
 
-    from kubbo.cluster.member import Picker, Pool
+    from kubbo.cluster.member import Member, Picker, Pool
 
 __all__ = ["LeastActiveBalance"]
 
@@ -29,4 +29,8 @@ class LeastActiveBalance:
 
     def bind(self, pool: Pool) -> Picker:
         """See `LoadBalance.bind`."""
-        return least_of(pool, self._rng, attrgetter("active"))
+        return least_of(pool, self._rng, _active)
+
+
+def _active(member: Member, share: float) -> float:
+    return member.active * share

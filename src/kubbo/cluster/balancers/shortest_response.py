@@ -11,7 +11,7 @@ Source: org.apache.dubbo.rpc.cluster.loadbalance.ShortestResponseLoadBalance.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kubbo.cluster.balancers.least import least_of
 from kubbo.cluster.member import UNKNOWN_LATENCY
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["ShortestResponseBalance"]
 
 
+SLACK: Final = 1.1
+"""Averages this close are as good as each other. Dubbo has whole milliseconds, with the same use:
+without it the one that is faster by a hair would get everything, and weights would not count."""
+
+
 class ShortestResponseBalance:
     """The least of all members if they are few, of some if they are many; see `least`."""
 
@@ -36,11 +41,11 @@ class ShortestResponseBalance:
         """See `LoadBalance.bind`."""
         clock = self._clock
 
-        def estimate(member: Member) -> float:
+        def estimate(member: Member, share: float) -> float:
             average = member.recent(clock())
             active = member.active
             if average:
-                return average * (active + 1)
+                return average * (1 + active * share)
             return UNKNOWN_LATENCY * active
 
-        return least_of(pool, self._rng, estimate)
+        return least_of(pool, self._rng, estimate, slack=SLACK)
