@@ -23,6 +23,10 @@ _COMMANDS: Final = {
     ),
     "serve": ("kubbo.cli.serve:serve", "Serve a Python object as a provider."),
     "map": ("kubbo.cli.map:map_key", "Show which target a service key leads to, and why."),
+    "route": (
+        "kubbo.cli.route:route",
+        "Show which endpoints may take a call, and why each is in or out.",
+    ),
     "rbac": ("kubbo.cli.rbac:rbac", "Print the permissions that a consumer needs."),
     "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),
 }

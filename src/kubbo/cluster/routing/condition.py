@@ -173,7 +173,9 @@ class ConditionRouter:
         for number, (condition, choice) in enumerate(zip(self.conditions, choices, strict=True), 1):
             line = f"condition {number} `{condition.text}`"
             if choice is None:
-                notes.append(f"{line} does not apply: {self._failing(condition, invocation)}")
+                notes.append(
+                    f"{line} does not apply: it wants {self._failing(condition, invocation)}"
+                )
                 continue
             if not left:
                 notes.append(f"{line}: nobody was left for it")

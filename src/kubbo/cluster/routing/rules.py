@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kubbo.cluster.routing.affinity import AffinityRouter, parse_affinity_rule
 from kubbo.cluster.routing.condition import ConditionRouter, parse_condition_rule
@@ -14,7 +14,7 @@ from kubbo.cluster.routing.zones import ZoneRouter, parse_zone_rule
 from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     from kubbo.cluster.member import Member
     from kubbo.cluster.routers import Router
@@ -140,14 +140,24 @@ def parse_text(
         for number, document in enumerate(yaml.safe_load_all(text), 1):
             if number > MAX_DOCUMENTS:
                 raise ConfigError(f"{source}: more than {MAX_DOCUMENTS} rules")
-            if document is not None:
-                where = source if number == 1 else f"{source}, document {number}"
-                routers.append(parse(document, source=where, consumer=consumer, rng=rng))
+            where = source if number == 1 else f"{source}, document {number}"
+            for place, rule in _rules_in(document, where):
+                routers.append(parse(rule, source=place, consumer=consumer, rng=rng))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:
         # What is no date, no number or no key is told by other classes than YAMLError.
         problem = " ".join(str(error).split())[:300] or type(error).__name__
         raise ConfigError(f"{source}: it is no YAML: {problem}") from None
     return in_order(routers)
+
+
+def _rules_in(document: object, source: str) -> Iterator[tuple[str, Any]]:
+    """The rules of a document: itself, or what a configuration has below `rules`."""
+    if isinstance(document, dict) and "rules" in document:
+        top = cast("Mapping[str, object]", document)
+        for node in Node(top, source).need("rules", "").items():
+            yield f"{source}, {node.path}", node.value
+    elif document is not None:
+        yield source, cast("Any", document)
 
 
 def in_order(routers: Iterable[Router]) -> tuple[Router, ...]:
