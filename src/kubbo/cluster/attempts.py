@@ -29,8 +29,8 @@ __all__ = ["Attempts", "SelectedAttempts", "is_fault"]
 RETRY_PAUSE: Final = 0.05
 """Seconds before a member is tried again, doubled each time: it needs a moment to come back."""
 
-REPICKS: Final = 3
-"""How often a balancer is asked again when it names a member that was tried."""
+RESTING: Final = 16
+"""Members in a row that rest; then one of them is called, whoever else may be awake."""
 
 FAULT_PENALTY: Final = 1.0
 """Seconds that a fault counts for at least: who refuses quickly must not look fast."""
@@ -217,20 +217,19 @@ class SelectedAttempts:
 
     def _another(self, pool: Pool, now: float) -> Member | None:
         """A member that was not tried and does not rest, as the balancer likes it."""
-        tried = self._tried
+        avoid = [*self._tried]
+        resting = None
         assert pool.picker is not None
-        for _ in range(REPICKS):
-            member = pool.picker(self._invocation)
-            if member not in tried and member.rests_until <= now:
+        for _ in range(RESTING):
+            member = pool.picker(self._invocation, avoid)
+            if member in avoid:
+                break
+            if member.rests_until <= now:
                 return member
-        rest = [member for member in pool.members if member not in tried]
-        # Who asked to be left alone is called all the same when nobody else is there.
-        awake = tuple(member for member in rest if member.rests_until <= now) or tuple(rest)
-        if not awake:
-            return None
-        picker = self._selection.pool_of(awake).picker
-        assert picker is not None
-        return picker(self._invocation)
+            # Who asked to be left alone is called all the same when nobody else is there.
+            resting = resting or member
+            avoid.append(member)
+        return resting
 
     def _pause(self, member: Member, now: float) -> float:
         """Seconds until `member` is worth trying again."""

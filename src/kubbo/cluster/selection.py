@@ -174,12 +174,6 @@ class Selection:
             self._rebind_at += count * REBIND_PAUSE
         return _skip_lost(pool) if self._skipping else pool
 
-    def pool_of(self, members: tuple[Member, ...]) -> Pool:
-        """A pool of some of the members, for one attempt that may use no other."""
-        pool = Pool(members, self.directory.weights(members, self._warmup))
-        pool.picker = self._balance.bind(pool)
-        return pool
-
     def no_provider(self, invocation: Invocation) -> NoProvider:
         """Why there is nothing to choose from for this call."""
         members: tuple[Member, ...] = self.directory.members()
