@@ -8,7 +8,7 @@ do about a failure is the reflector's business.
 The API server is trusted no more than any peer: bodies and lines are bounded before they are
 kept, redirects are not followed (a token must not travel), the environment's proxy variables
 are not looked at. A connection over which nothing is acknowledged is given up by the kernel
-after 25 s, by keep-alive probes while it is quiet and by TCP_USER_TIMEOUT while it isn't.
+within 25 s, by keep-alive probes while it is quiet and by TCP_USER_TIMEOUT while it isn't.
 """
 
 from __future__ import annotations
@@ -70,8 +70,9 @@ MAX_LIST_BYTES = 64 << 20  # ten times the list of 20,000 endpoints; also of an 
 MAX_LINE_BYTES = 4 << 20  # an object in etcd has at most 1.5 MiB; JSON may be larger
 _ERROR_BYTES = 64 << 10
 _TEXT_SHOWN = 300  # characters of a server's message that are passed on
-_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES = 10, 5, 3
-_USER_TIMEOUT_MS = 25_000
+# The kernel looks at the time when a probe is due: after 10, 14, 18 s, and gives up after 22 s.
+_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES = 10, 4, 3
+_USER_TIMEOUT_MS = 20_000
 _DIGITS = re.compile(r"[0-9]{1,6}")
 _TOO_LARGE = "ResourceVersionTooLarge"
 _END_OF_INITIAL = "k8s.io/initial-events-end"
