@@ -108,6 +108,7 @@ class Link(asyncio.Protocol):
         self._writable_waiters: set[asyncio.Future[None]] = set()
         self._closing = False
         self._half_closed = False
+        self._ticked = False
         self._reason = ""
         self.lost: asyncio.Future[None] = loop.create_future()
 
@@ -129,6 +130,9 @@ class Link(asyncio.Protocol):
         if self._closing:
             return
         self._act(self.session.receive_data(data, self._loop.time()))
+        if self._ticked:  # the timer is set for a peer that does not answer, and it did
+            self._ticked = False
+            self.arm()
         if self._budget is not None:
             self._account(self._budget)
 
@@ -260,6 +264,7 @@ class Link(asyncio.Protocol):
         self._timer = None
         if not self._closing:
             self._act(self.session.handle_timer(self._loop.time()))
+            self._ticked = True
             self.arm()
 
     def _account(self, budget: Budget) -> None:
