@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NotRequired, TypedDict, TypeVar
 from uuid import UUID
 
 from kubbo.java import (
@@ -25,6 +25,7 @@ from kubbo.java import (
     LocalDateTime,
     Locale,
     Long,
+    LongValue,
     OffsetDateTime,
     OffsetTime,
     Period,
@@ -205,7 +206,25 @@ class Everything:
     next: Everything | None = None
 
 
-CLASSES: tuple[type, ...] = (Everything, Pair, Dog, Strict, Touchy)
+@pojo("com.example.Place")
+class Place(TypedDict):
+    """An object that is a dict here, and may hold itself."""
+
+    x: Long
+    of: Any
+    next: NotRequired[Place]
+    rows: NotRequired[list[list[Long]]]
+
+
+class Shape(TypedDict, total=False):
+    """A map with declared keys."""
+
+    id: Long
+    row: tuple[Long, ...]
+    below: Any
+
+
+CLASSES: tuple[type, ...] = (Everything, Pair, Dog, Strict, Touchy, Place)
 
 HINTS: tuple[Any, ...] = (
     Everything,
@@ -258,6 +277,16 @@ HINTS: tuple[Any, ...] = (
     Locale,
     BitSet,
     Record,
+    Place,
+    list[Place],
+    list[Shape],
+    list[tuple[Long, ...]],
+    list[tuple[Long, Any]],
+    list[dict[Long, list[Long]]],
+    list[frozenset[Long]],
+    dict[BigInteger, set[BigInteger]],
+    list[list[Any]],
+    list[list[float]],
 )
 
 
@@ -330,4 +359,7 @@ def samples() -> list[Any]:
         BizException("text"),
         {UUID(int=n * (2**61 - 1)): n for n in range(9)},
         [(1, "x"), ((0.5,), (1.0, 2.0))],
+        [Record("com.example.Place", {"x": LongValue(n), "of": None}) for n in range(4)],
+        [[LongValue(n)] for n in range(5)],
+        [{LongValue(n): [LongValue(7)]} for n in range(5)],
     ]

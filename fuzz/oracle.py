@@ -16,7 +16,6 @@ from __future__ import annotations
 import sys
 import time
 import tracemalloc
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -182,24 +181,11 @@ def check_cost(
     if calls > CALLS_PER_BYTE * len(data) + CALLS_FLOOR:
         raise Finding(f"{calls} calls for {len(data)} bytes")
     heap = peak_heap(work)
-    defaults = 0 if kind is None else missing_fields(data, registry)
-    if heap > HEAP_FACTOR * (len(data) + defaults) + HEAP_FLOOR:
+    if heap > HEAP_FACTOR * len(data) + HEAP_FLOOR:
         raise Finding(f"{heap} bytes of heap for {len(data)} bytes")
     if data:
         measures.most_calls = max(measures.most_calls, (calls - CALLS_FLOOR) / len(data))
         measures.most_heap = max(measures.most_heap, (heap - HEAP_FLOOR) / len(data))
-
-
-def missing_fields(data: bytes, registry: TypeRegistry) -> int:
-    """What objects of registered classes were given for the fields that were not sent.
-
-    A class of fifty fields is as large as its author made it, however few of them a peer
-    sends: each counts as a byte of input here, as it counts as a value for `Limits.nodes`.
-    """
-    reader = Reader(data, registry, LIMITS)
-    with suppress(DecodeError):
-        reader.read()
-    return max(0, LIMITS.nodes - reader.nodes - len(data))
 
 
 def check_shown(value: Any) -> None:

@@ -17,8 +17,8 @@ mod writer;
 
 use pyo3::prelude::*;
 
-/// Raised whenever the face between this crate and `kubbo.wire.hessian2.native` changes.
-const INTERFACE: u32 = 1;
+/// Raised whenever the face between this crate and `kubbo.wire` changes.
+const INTERFACE: u32 = 2;
 
 #[pymodule]
 fn kubbo_native(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -59,25 +59,30 @@ pub type Plain = Vec<ClassAddress>;
 pub enum Convert {
     /// Call the type's `convert`.
     Ask,
+    /// Call the functions of the type's own `table`.
+    Table,
     /// Everything stays as it is.
     Keep,
-    List {
-        item: Plain,
-    },
-    Map {
-        key: Plain,
-        value: Plain,
-    },
+    // What holds others is read item by item as what those are declared.
+    List(Box<ConvertPlan>),
+    /// Also whether it is a frozenset.
+    Set(Box<ConvertPlan>, bool),
+    Tuple(Box<ConvertPlan>),
+    /// A tuple of one type a place.
+    Row(Vec<ConvertPlan>),
+    Map(Box<(ConvertPlan, ConvertPlan)>),
 }
 
+/// How a value of a declared type is read.
 pub struct ConvertPlan {
     pub java_type: Py<PyAny>,
-    pub plain: Plain,
+    /// Classes of values that need nothing more once they are read.
+    pub accepted: Plain,
     /// Longs are plain ints here: the table is `READ_NUMBERS`.
     pub numbers: bool,
-    /// Whether plain values stay at the top of a message too, where all are converted.
-    pub keeps_plain: bool,
     pub convert: Convert,
+    /// What stands in `Reader.declared` while one is read.
+    pub unfinished: Py<PyAny>,
 }
 
 fn plain_of(classes: &Bound<'_, PyAny>) -> PyResult<Plain> {
@@ -89,29 +94,36 @@ fn plain_of(classes: &Bound<'_, PyAny>) -> PyResult<Plain> {
 }
 
 impl ConvertPlan {
-    /// From `(numbers, plain, keeps plain at the top, kind, first, second)`.
+    /// From `(numbers, accepted, kind, types within)`: see `describe_convert`.
     fn of(pure: &Pure, java_type: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = java_type.py();
         let described = pure.describe_convert.bind(py).call1((java_type,))?;
-        let kind: String = described.get_item(3)?.extract()?;
-        let first = described.get_item(4)?;
-        let convert = match kind.as_str() {
-            "keep" => Convert::Keep,
-            "list" => Convert::List {
-                item: plain_of(&first)?,
-            },
-            "map" => Convert::Map {
-                key: plain_of(&first)?,
-                value: plain_of(&described.get_item(5)?)?,
-            },
-            _ => Convert::Ask,
+        let kind: String = described.get_item(2)?.extract()?;
+        let mut within = Vec::new();
+        for one in described.get_item(3)?.try_iter()? {
+            within.push(Self::of(pure, &one?)?);
+        }
+        let convert = if kind == "row" {
+            Convert::Row(within)
+        } else {
+            let mut within = within.into_iter();
+            match (kind.as_str(), within.next(), within.next()) {
+                ("list", Some(item), None) => Convert::List(Box::new(item)),
+                ("set", Some(item), None) => Convert::Set(Box::new(item), false),
+                ("frozenset", Some(item), None) => Convert::Set(Box::new(item), true),
+                ("tuple", Some(item), None) => Convert::Tuple(Box::new(item)),
+                ("map", Some(key), Some(value)) => Convert::Map(Box::new((key, value))),
+                ("keep", ..) => Convert::Keep,
+                ("table", ..) => Convert::Table,
+                _ => Convert::Ask,
+            }
         };
         Ok(Self {
             java_type: java_type.clone().unbind(),
-            plain: plain_of(&described.get_item(1)?)?,
+            accepted: plain_of(&described.get_item(1)?)?,
             numbers: described.get_item(0)?.extract()?,
-            keeps_plain: described.get_item(2)?.extract()?,
             convert,
+            unfinished: described.get_item(4)?.unbind(),
         })
     }
 }
@@ -144,8 +156,10 @@ pub struct BeanPlan {
     pub store: Store,
     /// An object is larger than what its bytes make of it: see `reader.charge`.
     pub larger: bool,
-    /// Attribute and `Field` of what the peer does not send.
-    pub missing: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// Attribute and value of what the peer does not send.
+    pub constants: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// And the functions that make such values.
+    pub factories: Vec<(Py<PyString>, Py<PyAny>)>,
 }
 
 pub enum Class {
@@ -178,11 +192,11 @@ impl ClassPlan {
         let py = wire_class.py();
         Ok(Self {
             wire_class: wire_class.clone().unbind(),
-            width: 1 + count as i64,
+            width: count as i64,
             class: Class::Record {
                 name: name.clone().unbind(),
                 // Not the names as they came: equal ones are told apart.
-                fields: wire_class.getattr(intern!(py, "_fields"))?.extract()?,
+                fields: wire_class.getattr(intern!(py, "fields"))?.extract()?,
             },
         })
     }
@@ -216,8 +230,9 @@ impl ClassPlan {
                         "frozen slots" => Store::FrozenSlots,
                         _ => Store::Dict,
                     },
-                    missing: described.get_item(5)?.extract()?,
-                    larger: described.get_item(6)?.extract()?,
+                    constants: described.get_item(5)?.extract()?,
+                    factories: described.get_item(6)?.extract()?,
+                    larger: described.get_item(7)?.extract()?,
                 })
             }
             "enum" => Class::Enum {
@@ -556,7 +571,19 @@ impl Plans {
 
 impl ConvertPlan {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.java_type)
+        visit.call(&self.java_type)?;
+        visit.call(&self.unfinished)?;
+        match &self.convert {
+            Convert::List(item) | Convert::Set(item, _) | Convert::Tuple(item) => {
+                item.traverse(visit)
+            }
+            Convert::Row(items) => items.iter().try_for_each(|item| item.traverse(visit)),
+            Convert::Map(both) => {
+                both.0.traverse(visit)?;
+                both.1.traverse(visit)
+            }
+            Convert::Ask | Convert::Table | Convert::Keep => Ok(()),
+        }
     }
 }
 
@@ -571,8 +598,8 @@ impl ClassPlan {
                     convert.traverse(visit)?;
                 }
             }
-            for (_, field) in &bean.missing {
-                visit.call(field)?;
+            for (_, value) in bean.constants.iter().chain(&bean.factories) {
+                visit.call(value)?;
             }
         } else if let Class::Enum { members } = &self.class {
             visit.call(members)?;

@@ -61,10 +61,10 @@ pub struct Pure {
     pub record_class: ClassAddress,
     pub key_guard: Py<PyAny>,
     pub object_setattr: Py<PyAny>,
+    /// What a set counts for, and how many of its elements for one more: `containers.SET`.
+    pub set: (i64, i64),
     /// Arrays whose items have a type of their own: `anything.WIRE_ARRAYS`.
     pub wire_arrays: Py<PyAny>,
-    /// Longer lists and maps are remembered once they are converted: `types._ONCE`.
-    pub once: usize,
     /// How a type converts, a class is read and a type is written: see `plans`.
     pub describe_convert: Py<PyAny>,
     pub describe_class: Py<PyAny>,
@@ -144,8 +144,8 @@ impl Pure {
             record_class: address(&part(parts, "RecordClass")?),
             key_guard: part(parts, "KeyGuard")?,
             object_setattr: part(parts, "object_setattr")?,
+            set: part(parts, "SET")?.extract(py)?,
             wire_arrays: part(parts, "WIRE_ARRAYS")?,
-            once: part(parts, "ONCE")?.extract(py)?,
             describe_convert: part(parts, "describe_convert")?,
             describe_class: part(parts, "describe_class")?,
             describe_write: part(parts, "describe_write")?,

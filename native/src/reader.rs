@@ -13,7 +13,7 @@ use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PySet, PyString, PyTuple};
 
 use crate::plans::{
     BeanPlan, Class, ClassPlan, Convert, ConvertPlan, FieldPlan, Plain, Plans, Store,
@@ -25,6 +25,9 @@ use crate::text;
 /// Containers within each other that are read here; the pure codec reads what is deeper, and
 /// Python's own limit of recursion guards that. A level takes about half a KiB of stack.
 const MAX_LEVELS: i64 = 128;
+
+/// Of so many bytes, one more value: `reader._SPARE_BYTES`.
+const SPARE_BYTES: i64 = 4;
 
 /// Something is wrong, or Python raised (see `Run::error`).
 struct Stop;
@@ -95,6 +98,7 @@ pub struct Reader {
     // Made when they are asked for: most messages name no types and share no converted list.
     types: PyOnceLock<Py<PyList>>,
     converted: PyOnceLock<Py<PyDict>>,
+    declared: PyOnceLock<Py<PyList>>,
     offset: AtomicI64,
     nodes: AtomicI64,
     field_names: AtomicI64,
@@ -146,6 +150,7 @@ impl Reader {
             types: PyOnceLock::new(),
             classes: PyList::empty(py).unbind(),
             converted: PyOnceLock::new(),
+            declared: PyOnceLock::new(),
             offset: AtomicI64::new(offset),
             nodes: AtomicI64::new(numbers.nodes),
             field_names: AtomicI64::new(numbers.field_names),
@@ -166,6 +171,13 @@ impl Reader {
     fn converted<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyDict> {
         self.converted
             .get_or_init(py, || PyDict::new(py).unbind())
+            .bind(py)
+    }
+
+    #[getter]
+    fn declared<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyList> {
+        self.declared
+            .get_or_init(py, || PyList::empty(py).unbind())
             .bind(py)
     }
 
@@ -302,6 +314,8 @@ impl Reader {
         // First let go of what was read: two half messages would take twice the memory.
         let refs = this.refs.bind(py);
         refs.del_slice(0, refs.len())?;
+        let declared = this.declared(py);
+        declared.del_slice(0, declared.len())?;
         this.converted(py).clear();
         let made = pure(py)?
             .reader
@@ -423,13 +437,7 @@ impl<'a, 'py> Run<'a, 'py> {
         let depth = self.reader.get().numbers.depth;
         match plan {
             None => self.value(depth, false),
-            Some(plan) => {
-                let value = self.value(depth, plan.numbers)?;
-                if plan.keeps_plain && is_plain(&value, &plan.plain) {
-                    return Ok(value);
-                }
-                self.convert_further(plan, value)
-            }
+            Some(plan) => self.declared(plan, depth),
         }
     }
 
@@ -442,15 +450,11 @@ impl<'a, 'py> Run<'a, 'py> {
         Ok(())
     }
 
-    /// Values beyond one for each byte are limited: `reader.charge`.
+    /// Values beyond five for four bytes are limited: `reader.charge`.
     fn charge(&self) -> Read<()> {
         let this = self.reader.get();
-        let surplus = this
-            .numbers
-            .nodes
-            .saturating_sub(self.nodes)
-            .saturating_sub(this.size);
-        if surplus > this.numbers.surplus && this.size > 0 {
+        let most = (this.size + this.size / SPARE_BYTES).saturating_add(this.numbers.surplus);
+        if this.numbers.nodes.saturating_sub(self.nodes) > most && this.size > 0 {
             return Err(Stop);
         }
         Ok(())
@@ -592,6 +596,9 @@ impl<'a, 'py> Run<'a, 'py> {
             }
             0x51 => {
                 let number = self.number()?;
+                if self.declared_as(number)?.is_some() {
+                    return self.ask(tag, start, depth);
+                }
                 self.refs.get_item(number).map_err(|_| Stop)
             }
             0x60..=0x6f | b'O' | 0x70..=0x7f | 0x55..=0x58 | b'H' | b'M' | b'C' => {
@@ -1024,8 +1031,12 @@ impl<'a, 'py> Run<'a, 'py> {
         let made = self.done(made)?;
         self.refer(&made)?;
         if bean.store == Store::Set {
-            for (attribute, field) in &bean.missing {
-                let value = self.missing(field)?;
+            for (attribute, value) in &bean.constants {
+                let set = made.setattr(attribute, value);
+                self.done(set)?;
+            }
+            for (attribute, factory) in &bean.factories {
+                let value = self.missing(factory)?;
                 let set = made.setattr(attribute, value);
                 self.done(set)?;
             }
@@ -1045,8 +1056,12 @@ impl<'a, 'py> Run<'a, 'py> {
         } else {
             PyDict::new(py)
         };
-        for (attribute, field) in &bean.missing {
-            let value = self.missing(field)?;
+        for (attribute, value) in &bean.constants {
+            let set = into.set_item(attribute, value);
+            self.done(set)?;
+        }
+        for (attribute, factory) in &bean.factories {
+            let value = self.missing(factory)?;
             let set = into.set_item(attribute, value);
             self.done(set)?;
         }
@@ -1077,10 +1092,8 @@ impl<'a, 'py> Run<'a, 'py> {
         Ok(made)
     }
 
-    fn missing(&mut self, field: &Py<PyAny>) -> Read<Bound<'py, PyAny>> {
-        let made = field
-            .bind(self.py)
-            .call_method0(intern!(self.py, "missing"));
+    fn missing(&mut self, factory: &Py<PyAny>) -> Read<Bound<'py, PyAny>> {
+        let made = factory.bind(self.py).call0();
         self.done(made)
     }
 
@@ -1088,68 +1101,31 @@ impl<'a, 'py> Run<'a, 'py> {
     fn field(&mut self, field: &FieldPlan, depth: i64) -> Read<Bound<'py, PyAny>> {
         match &field.convert {
             None => self.value(depth, false),
-            Some(plan) => {
+            Some(plan) => self.declared(plan, depth),
+        }
+    }
+
+    // -------------------------------------------------------------- what is declared
+
+    /// A value of a declared type.
+    #[inline]
+    fn declared(&mut self, plan: &ConvertPlan, depth: i64) -> Read<Bound<'py, PyAny>> {
+        match plan.convert {
+            Convert::Keep => self.value(depth, plan.numbers),
+            Convert::Ask => {
                 let value = self.value(depth, plan.numbers)?;
+                if is_plain(&value, &plan.accepted) {
+                    return Ok(value);
+                }
                 self.convert(plan, value)
             }
+            _ => self.holding(plan, depth),
         }
     }
 
-    // -------------------------------------------------------------- conversion
-
-    #[inline]
-    fn convert(&mut self, plan: &ConvertPlan, value: Bound<'py, PyAny>) -> Read<Bound<'py, PyAny>> {
-        if plan.plain.contains(&(value.get_type_ptr() as usize)) {
-            return Ok(value);
-        }
-        self.convert_further(plan, value)
-    }
-
+    /// Have the type convert what was read without it.
     #[inline(never)]
-    fn convert_further(
-        &mut self,
-        plan: &ConvertPlan,
-        value: Bound<'py, PyAny>,
-    ) -> Read<Bound<'py, PyAny>> {
-        let known = &self.pure.classes;
-        let class = value.get_type_ptr() as usize;
-        match &plan.convert {
-            Convert::Keep => return Ok(value),
-            Convert::List { item } if class == known.list || class == known.java_list => {
-                let list = value.cast::<PyList>().map_err(|_| Stop)?;
-                let count = list.len();
-                if count > self.pure.once {
-                    if let Some(found) = self.converted(plan, &value)? {
-                        return Ok(found);
-                    }
-                }
-                if all_plain(list.iter(), item) {
-                    if count > self.pure.once {
-                        self.remember(plan, &value)?;
-                    }
-                    return Ok(value);
-                }
-            }
-            Convert::Map { key, value: item } if class == known.dict || class == known.java_map => {
-                let map = value.cast::<PyDict>().map_err(|_| Stop)?;
-                if let Some(found) = self.converted(plan, &value)? {
-                    return Ok(found);
-                }
-                if map
-                    .iter()
-                    .all(|(one, other)| is_plain(&one, key) && is_plain(&other, item))
-                {
-                    if map.len() > self.pure.once {
-                        self.remember(plan, &value)?;
-                    }
-                    return Ok(value);
-                }
-            }
-            _ => {}
-        }
-        if class == known.none && !matches!(plan.convert, Convert::Ask) {
-            return Ok(value);
-        }
+    fn convert(&mut self, plan: &ConvertPlan, value: Bound<'py, PyAny>) -> Read<Bound<'py, PyAny>> {
         self.write_back();
         let converted = plan
             .java_type
@@ -1160,30 +1136,266 @@ impl<'a, 'py> Run<'a, 'py> {
         Ok(converted)
     }
 
-    fn converted(
-        &mut self,
-        plan: &ConvertPlan,
-        value: &Bound<'py, PyAny>,
-    ) -> Read<Option<Bound<'py, PyAny>>> {
-        let Some(converted) = self.reader.get().converted.get(self.py) else {
-            return Ok(None);
-        };
-        let converted = converted.bind(self.py);
-        let found = converted.get_item((value.as_ptr() as usize, plan.java_type.as_ptr() as usize));
-        Ok(self.done(found)?.filter(|found| !found.is_none()))
+    /// A value of a type that reads what it holds as declared: `containers`.
+    #[inline(never)]
+    fn holding(&mut self, plan: &ConvertPlan, depth: i64) -> Read<Bound<'py, PyAny>> {
+        let tag = self.byte()?;
+        let deep = self.reader.get().numbers.depth - depth >= MAX_LEVELS;
+        match (tag, &plan.convert) {
+            (b'N', _) => Ok(self.py.None().into_bound(self.py)),
+            (0x51, _) => {
+                let start = self.at;
+                let number = self.number()?;
+                let known = self.declared_as(number)?;
+                if known.is_some_and(|known| known.is(&plan.java_type)) {
+                    return self.refs.get_item(number).map_err(|_| Stop);
+                }
+                self.at = start;
+                self.ask_table(plan, tag, depth)
+            }
+            (0x70..=0x7f | 0x55..=0x58, Convert::List(item)) if !deep => {
+                let number = self.refs.len();
+                let list = self.items_as(tag, plan, depth, item)?;
+                self.finish(number, plan)?;
+                Ok(list.into_any())
+            }
+            (0x70..=0x7f | 0x55..=0x58, Convert::Tuple(item)) if !deep => {
+                let number = self.refs.len();
+                let made = self.items_as(tag, plan, depth, item)?.to_tuple();
+                let set = self.refs.set_item(number, &made);
+                self.done(set)?;
+                self.finish(number, plan)?;
+                Ok(made.into_any())
+            }
+            (0x70..=0x7f | 0x56 | 0x58, Convert::Row(items)) if !deep => {
+                let number = self.refs.len();
+                let (list, count) = self.list_as(tag, plan, depth)?;
+                if count != Some(items.len()) {
+                    return Err(Stop);
+                }
+                for item in items {
+                    let value = self.declared(item, depth - 1)?;
+                    let appended = list.append(value);
+                    self.done(appended)?;
+                }
+                let made = list.to_tuple();
+                let set = self.refs.set_item(number, &made);
+                self.done(set)?;
+                self.finish(number, plan)?;
+                Ok(made.into_any())
+            }
+            (0x70..=0x7f | 0x55..=0x58, Convert::Set(item, frozen)) if !deep => {
+                let number = self.refs.len();
+                let list = self.items_as(tag, plan, depth, item)?;
+                let made = self.set_of(plan, item, *frozen, list)?;
+                let set = self.refs.set_item(number, &made);
+                self.done(set)?;
+                self.finish(number, plan)?;
+                Ok(made)
+            }
+            (b'H' | b'M', Convert::Map(both)) if !deep => {
+                self.entries_as(tag, plan, depth, &both.0, &both.1)
+            }
+            _ => self.ask_table(plan, tag, depth),
+        }
     }
 
-    fn remember(&mut self, plan: &ConvertPlan, value: &Bound<'py, PyAny>) -> Read<()> {
-        let key = (value.as_ptr() as usize, plan.java_type.as_ptr() as usize);
-        let set = self.reader.get().converted(self.py).set_item(key, value);
+    /// The set of these items: `SetType.made_of`.
+    fn set_of(
+        &mut self,
+        plan: &ConvertPlan,
+        item: &ConvertPlan,
+        frozen: bool,
+        list: Bound<'py, PyList>,
+    ) -> Read<Bound<'py, PyAny>> {
+        let plain = matches!(item.convert, Convert::Ask)
+            && list
+                .iter()
+                .all(|one| is_plain(&one, &item.accepted) && self.is_plain_key(&one));
+        if plain && !frozen {
+            let (set, elements) = self.pure.set;
+            self.take(set.saturating_add(list.len() as i64 / elements.max(1)))?;
+            self.charge()?;
+            let made = PySet::new(self.py, list);
+            return self.done(made).map(Bound::into_any);
+        }
+        self.write_back();
+        let made = plan
+            .java_type
+            .bind(self.py)
+            .call_method1(intern!(self.py, "made_of"), (list, self.reader));
+        let made = self.done(made)?;
+        self.nodes = self.reader.get().nodes();
+        Ok(made)
+    }
+
+    /// Let the pure type's function for this first byte read what follows it.
+    #[cold]
+    #[inline(never)]
+    fn ask_table(&mut self, plan: &ConvertPlan, tag: u8, depth: i64) -> Read<Bound<'py, PyAny>> {
+        self.write_back();
+        let found = plan
+            .java_type
+            .bind(self.py)
+            .getattr(intern!(self.py, "table"))
+            .and_then(|table| table.get_item(tag))
+            .and_then(|function| function.call1((self.reader, self.at, depth)));
+        let found = self.done(found)?;
+        self.take_back()?;
+        if is_plain(&found, &plan.accepted) {
+            return Ok(found);
+        }
+        self.convert(plan, found)
+    }
+
+    /// As what type the container of this number was read, if as one.
+    fn declared_as(&mut self, number: usize) -> Read<Option<Bound<'py, PyAny>>> {
+        let Some(declared) = self.reader.get().declared.get(self.py) else {
+            return Ok(None);
+        };
+        let declared = declared.bind(self.py);
+        if number >= declared.len() {
+            return Ok(None);
+        }
+        let found = declared.get_item(number).map_err(|_| Stop)?;
+        Ok((!found.is_none()).then_some(found))
+    }
+
+    /// Give what is about to be read its number, and say as what it is read.
+    fn declare(&mut self, value: &Bound<'py, PyAny>, plan: &ConvertPlan) -> Read<()> {
+        let declared = self.reader.get().declared(self.py);
+        for _ in declared.len()..self.refs.len() {
+            let appended = declared.append(self.py.None());
+            self.done(appended)?;
+        }
+        let appended = declared.append(&plan.unfinished);
+        self.done(appended)?;
+        self.refer(value)
+    }
+
+    /// The container of this number is read.
+    fn finish(&mut self, number: usize, plan: &ConvertPlan) -> Read<()> {
+        let declared = self.reader.get().declared(self.py);
+        let set = declared.set_item(number, &plan.java_type);
         self.done(set)
+    }
+
+    /// A list that begins with this byte, empty yet, and its length unless an end is marked.
+    fn list_as(
+        &mut self,
+        tag: u8,
+        plan: &ConvertPlan,
+        depth: i64,
+    ) -> Read<(Bound<'py, PyList>, Option<usize>)> {
+        if depth <= 0 {
+            return Err(Stop);
+        }
+        let list = match tag {
+            0x78..=0x7f | 0x57 | 0x58 => PyList::empty(self.py),
+            _ => self.typed_list()?,
+        };
+        let count = match tag {
+            0x55 | 0x57 => None,
+            0x56 | 0x58 => Some(self.number()?),
+            _ => Some(usize::from(tag & 7)),
+        };
+        self.declare(list.as_any(), plan)?;
+        if let Some(count) = count {
+            if count > self.data.len().saturating_sub(self.at) {
+                return Err(Stop);
+            }
+            self.take(count as i64)?;
+        }
+        Ok((list, count))
+    }
+
+    /// A list of items of one type.
+    fn items_as(
+        &mut self,
+        tag: u8,
+        plan: &ConvertPlan,
+        depth: i64,
+        item: &ConvertPlan,
+    ) -> Read<Bound<'py, PyList>> {
+        let (list, count) = self.list_as(tag, plan, depth)?;
+        let depth = depth - 1;
+        match count {
+            Some(count) => {
+                for _ in 0..count {
+                    let value = self.declared(item, depth)?;
+                    let appended = list.append(value);
+                    self.done(appended)?;
+                }
+            }
+            None => {
+                while *self.data.get(self.at).ok_or(Stop)? != 0x5a {
+                    self.take(1)?;
+                    let value = self.declared(item, depth)?;
+                    let appended = list.append(value);
+                    self.done(appended)?;
+                }
+                self.at += 1;
+            }
+        }
+        Ok(list)
+    }
+
+    fn entries_as(
+        &mut self,
+        tag: u8,
+        plan: &ConvertPlan,
+        depth: i64,
+        of_key: &ConvertPlan,
+        of_value: &ConvertPlan,
+    ) -> Read<Bound<'py, PyAny>> {
+        if depth <= 0 {
+            return Err(Stop);
+        }
+        let depth = depth - 1;
+        let map: Bound<'py, PyDict> = if tag == b'H' {
+            PyDict::new(self.py)
+        } else {
+            let name = self.type_name()?;
+            let class = self.pure.java_map.bind(self.py);
+            self.typed(class, name)?.cast_into().map_err(|_| Stop)?
+        };
+        let number = self.refs.len();
+        self.declare(map.as_any(), plan)?;
+        let mut guard: Option<Bound<'py, PyAny>> = None;
+        while *self.data.get(self.at).ok_or(Stop)? != 0x5a {
+            self.take(2)?;
+            let (mut key, plain) = self.key_as(of_key, depth)?;
+            if !plain {
+                key = self.admit(&mut guard, &key, &map)?;
+            }
+            let value = self.declared(of_value, depth)?;
+            let set = map.set_item(key, value);
+            self.done(set)?;
+        }
+        self.finish(number, plan)?;
+        self.at += 1;
+        Ok(map.into_any())
+    }
+
+    /// A key of a declared type, and whether it needs no look: what was converted may be a
+    /// large int, whose hash a peer chose.
+    fn key_as(&mut self, plan: &ConvertPlan, depth: i64) -> Read<(Bound<'py, PyAny>, bool)> {
+        if !matches!(plan.convert, Convert::Ask | Convert::Keep) {
+            let key = self.holding(plan, depth)?;
+            let plain = self.is_plain_key(&key);
+            return Ok((key, plain));
+        }
+        let key = self.value(depth, plan.numbers)?;
+        if matches!(plan.convert, Convert::Keep) || is_plain(&key, &plan.accepted) {
+            let plain = self.is_plain_key(&key);
+            return Ok((key, plain));
+        }
+        let key = self.convert(plan, key)?;
+        let plain = key.get_type_ptr() as usize == self.pure.classes.text;
+        Ok((key, plain))
     }
 }
 
 fn is_plain(value: &Bound<'_, PyAny>, plain: &Plain) -> bool {
     plain.contains(&(value.get_type_ptr() as usize))
-}
-
-fn all_plain<'py>(mut values: impl Iterator<Item = Bound<'py, PyAny>>, plain: &Plain) -> bool {
-    values.all(|value| is_plain(&value, plain))
 }

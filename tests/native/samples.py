@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, NotRequired, TypedDict, TypeVar, get_type_hints
 from uuid import UUID
 
 from kubbo.java import (
@@ -208,8 +208,25 @@ class Everything:
     aq: Array[Char] | None = None
 
 
+@pojo("com.example.Keyed")
+class Keyed(TypedDict):
+    """An object that is a dict here."""
+
+    id: Long
+    name: NotRequired[str]
+    anything: Any
+    parent: NotRequired[Keyed]
+    children: list[Keyed]
+
+
+class Mapped(TypedDict, total=False):
+    k: list[Long]
+    name: Any
+
+
 CLASSES = (
     Node, Everything, Derived, Spot, Tag, Guarded, Picky, OutOfStock, Box, Point, Address,
+    Keyed,
 )  # fmt: skip
 
 HINTS: tuple[Any, ...] = (
@@ -238,6 +255,21 @@ HINTS: tuple[Any, ...] = (
     list[Tag],
     list[Spot],
     list[Everything],
+    list[list[Long]],
+    list[list[Any]],
+    list[tuple[Long, ...]],
+    tuple[Any, str],
+    tuple[list[Long], ...],
+    dict[str, list[Long]],
+    dict[tuple[int, ...], Any],
+    list[dict[Long, Long]],
+    list[frozenset[int]],
+    set[tuple[Any, ...]],
+    dict[BigInteger, set[BigInteger]],
+    Keyed,
+    list[Keyed],
+    Mapped,
+    dict[str, Mapped],
 )
 
 HINT_NAMES = (
@@ -396,9 +428,9 @@ class Maker:
             case 8:
                 made = {rng.randrange(1000) for _ in some}
             case 9 | 10:
-                names = [rng.choice(("id", "name", "x", "naïve", "a_b")) for _ in some]
+                names = [rng.choice(("id", "name", "children", "parent", "naïve")) for _ in some]
                 made = Record(
-                    rng.choice(("com.example.Unknown", "com.example.Node", "com.example.Other")),
+                    rng.choice(("com.example.Unknown", "com.example.Node", "com.example.Keyed")),
                     {name: self.value(below) for name in names},
                 )
             case 11:

@@ -69,6 +69,19 @@ def test_a_nested_message_that_fails_takes_little_memory() -> None:
     assert peak_heap(refuse) < 64 * 1024
 
 
+def test_a_message_that_ends_within_nested_dates_takes_little_memory() -> None:
+    """87 KB for 142 bytes: the IndexError of its end held the frames of 64 levels."""
+    name = b"com.alibaba.com.caucho.hessian.io.java8.LocalDateHandle"
+    data = b"C\x30\x37" + name + b"\x93\x03day\x05month\x04year" + b"\x60" * 64
+
+    def refuse() -> None:
+        with suppress(DecodeError):
+            decode(data)
+
+    refuse()
+    assert peak_heap(refuse) < 32 * 1024
+
+
 @pytest.mark.parametrize(
     ("definition", "each"),
     [

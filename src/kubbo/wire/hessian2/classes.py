@@ -38,6 +38,7 @@ __all__ = [
     "EnumType",
     "Field",
     "RecordClass",
+    "Step",
     "ThrowableType",
     "WireClass",
     "new_object",
@@ -46,16 +47,18 @@ __all__ = [
 _WITHIN = (Fault, *TRUNCATED)
 
 # Nodes of what an object has that its peer did not send: a default that is made anew, and
-# how many constants are as large as one value. An object that sent nothing still has a dict.
+# how many constants are as large as one value. An object that sent little still has a dict:
+# with the fields that were sent it counts for this much.
 _FACTORY = 2
 _CONSTANTS = 8
 _UNSENT = 2
+_BUILT = 4  # of an object that is made of a record or a map, and what is remembered of it
 
 
 class WireClass(Protocol):
     """A class as one message defines it."""
 
-    width: int  # nodes that an object of it counts for
+    width: int  # nodes of what an object of it holds; what holds it counts the object
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """Read an object's fields from `at` on, leaving the position in the reader."""
@@ -65,18 +68,18 @@ class WireClass(Protocol):
 class RecordClass:
     """A class that nobody registered."""
 
-    __slots__ = ("_fields", "_name", "width")
+    __slots__ = ("fields", "name", "width")
 
     def __init__(self, name: str, fields: tuple[str, ...]) -> None:
-        self._name = name
-        self._fields = fields if len(set(fields)) == len(fields) else _hide_repeated(fields)
-        self.width = 1 + len(fields)
+        self.name = name
+        self.fields = fields if len(set(fields)) == len(fields) else _hide_repeated(fields)
+        self.width = len(fields)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An inert record."""
-        record = Record(self._name)
+        record = Record(self.name)
         reader.refs.append(record)
-        names = self._fields
+        names = self.fields
         if names:
             values: list[Value] = []
             data = reader.data
@@ -143,10 +146,10 @@ def default_of(field: Any) -> Callable[[], Any] | None:
     return None
 
 
-def unsent(fields: Sequence[Field]) -> int:
+def unsent(fields: Sequence[Field], sent: int) -> int:
     """Nodes of what an object has beyond the fields that were sent."""
     factories = sum(one.factory for one in fields)
-    return _UNSENT + _FACTORY * factories + (len(fields) - factories) // _CONSTANTS
+    return max(0, _UNSENT - sent) + _FACTORY * factories + (len(fields) - factories) // _CONSTANTS
 
 
 def wire_order(levels: list[list[Field]]) -> tuple[Field, ...]:
@@ -168,30 +171,32 @@ def wire_order(levels: list[list[Field]]) -> tuple[Field, ...]:
     return tuple(reversed(simple + compound))
 
 
-_Step = tuple[str | None, str, list[Read], frozenset[type], Callable[[Any, Reader], Any] | None]
+Step = tuple[str | None, str, list[Read], frozenset[type], Callable[[Any, Reader], Any] | None]
 
 
-def read_steps(fields: Mapping[str, Field], names: tuple[str, ...]) -> tuple[_Step, ...]:
+def read_steps(fields: Mapping[str, Field], names: tuple[str, ...]) -> tuple[Step, ...]:
     """For each name on the wire: attribute, step of the path, table, accepted, convert."""
-    steps: list[_Step] = []
+    steps: list[Step] = []
     for name in names:
         field = fields.get(name)
         if field is None:
             steps.append((None, name, READ, frozenset(), None))
         else:
             kind = field.type
-            steps.append((field.attribute, field.attribute, kind.table, kind.plain, kind.convert))
+            steps.append(
+                (field.attribute, field.attribute, kind.table, kind.accepted, kind.convert)
+            )
     return tuple(steps)
 
 
 def read_attributes(
-    reader: Reader, at: int, depth: int, steps: tuple[_Step, ...], into: dict[str, Any]
+    reader: Reader, at: int, depth: int, steps: tuple[Step, ...], into: dict[str, Any]
 ) -> None:
     """Read the fields of an object into its attributes; unknown ones are dropped."""
     data = reader.data
     step = ""
     try:
-        for attribute, step, table, plain, convert in steps:  # noqa: B007 - read by the handler
+        for attribute, step, table, accepted, convert in steps:  # noqa: B007 - read by the handler
             tag = data[at]
             value: Any
             if tag < 0x20 and (raw := data[at + 1 : at + 1 + tag]).isascii() and len(raw) == tag:
@@ -200,7 +205,7 @@ def read_attributes(
             else:
                 value = table[tag](reader, at + 1, depth)
             if attribute is not None:
-                if value.__class__ not in plain and convert is not None:
+                if value.__class__ not in accepted and convert is not None:
                     value = convert(value, reader)
                 into[attribute] = value
             at = reader.offset
@@ -314,7 +319,8 @@ class BeanType(JavaType):
         known = reader.converted.get(key)
         if known is not None:
             return known
-        charge(reader, unsent([one for one in self.fields if one.name not in values]))
+        missing = [one for one in self.fields if one.name not in values]
+        charge(reader, _BUILT + unsent(missing, len(self.fields) - len(missing)))
         made: Any = new_object(self.cls)
         reader.converted[key] = made
         attributes: dict[str, Any] = {}
@@ -388,18 +394,30 @@ def _has_slots(cls: Any) -> bool:
 class _BeanClass:
     """A dataclass with the fields that one peer sends."""
 
-    __slots__ = ("_bean", "_cls", "_missing", "_slotted", "_steps", "larger", "width")
+    __slots__ = (
+        "_bean",
+        "_cls",
+        "_constants",
+        "_factories",
+        "_slotted",
+        "_steps",
+        "larger",
+        "width",
+    )
 
     def __init__(self, bean: BeanType, names: tuple[str, ...], *, slotted: bool) -> None:
         self._bean = bean
         self._cls = bean.cls
         self._slotted = slotted
         self._steps = read_steps(bean.by_name, names)
-        self._missing = tuple(one for one in bean.fields if one.name not in names)
-        self.width = 1 + len(names)
-        if self._missing or not names:
-            self.width += unsent(self._missing)
-        self.larger = self.width > 1 + len(names)
+        missing = tuple(one for one in bean.fields if one.name not in names)
+        self._factories = tuple(one for one in missing if one.factory)
+        constants = [one for one in missing if not one.factory]
+        self._constants = tuple((one.attribute, one.missing()) for one in constants)
+        self.width = len(names)
+        if missing or not names:
+            self.width += unsent(missing, len(names))
+        self.larger = self.width > len(names)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An instance, its attributes set from the wire."""
@@ -411,7 +429,10 @@ class _BeanClass:
         except Exception as error:  # noqa: BLE001 - a class of the user may raise anything
             raise fault_of(self._cls, error) from None
         reader.refs.append(made)
-        for field in self._missing:  # none, as a rule
+        # None of either, as a rule. One by one: so the dicts of objects share their keys.
+        for name, value in self._constants:
+            attributes[name] = value  # noqa: PERF403 - see above
+        for field in self._factories:
             attributes[field.attribute] = self._bean.missing(field)
         read_attributes(reader, at, depth, self._steps, attributes)
         if self._slotted:
@@ -478,7 +499,7 @@ class _EnumClass:
     def __init__(self, enum: EnumType, names: tuple[str, ...]) -> None:
         self._enum = enum
         self._fields = names
-        self.width = 1 + len(names)
+        self.width = len(names)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """The constant."""
@@ -588,7 +609,7 @@ class _ThrowableClass:
     def __init__(self, throwable: ThrowableType, names: tuple[str, ...]) -> None:
         self._type = throwable
         self._fields = names
-        self.width = 1 + len(names)
+        self.width = len(names)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """An instance, its message in `args` and its own fields as attributes."""

@@ -24,10 +24,11 @@ class Limits:
     # MiB of empty lists would be 600 MiB.
     nodes: int = 1_000_000
 
-    # Values beyond one for each byte, where a hint or a class makes of a byte what is larger:
-    # an empty set is 216 bytes of heap, and a class may have many fields that nobody sent.
-    # What is built so counts by its size, and a small message may still hold hundreds.
-    surplus: int = 20_000
+    # Values beyond five for four bytes, where a hint or a class makes of a byte what is larger:
+    # an empty set is 216 bytes of heap, and a class may have many fields that nobody sent. What
+    # is built so counts one for each 80 bytes. As a natural value takes 80 at most, a message
+    # and this together stay below 100 times its bytes and 64 KiB.
+    surplus: int = 800
 
     # Distinct classes in one message. Each is prepared once, which costs far more than
     # reading an object of it.

@@ -611,7 +611,7 @@ class FormClass:
         self._form = form
         self._fields = names
         self._textual = names == form.layout.fields and len(names) == 1
-        self.width = 1 + len(names)
+        self.width = len(names)
 
     def read(self, reader: Reader, at: int, depth: int) -> Value:
         """The Python value, or a record if Python holds none."""

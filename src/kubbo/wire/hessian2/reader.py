@@ -4,8 +4,9 @@ Each of the 256 first bytes has a function in `READ`, which is given the reader,
 position after that byte and how many containers may still be entered; it returns the
 value and leaves the position after it in `reader.offset`. What a byte means by itself is
 in `literals`; here are lists, maps, objects and references. What an object becomes is
-decided by its class (`classes`), prepared once for each definition. A hint converts the
-natural value afterwards (`types`).
+decided by its class (`classes`), prepared once for each definition. A type that a hint
+declares has a table of its own: lists, sets, tuples and maps are read by it item by item
+(`containers`), anything else is made what the hint says once it is read (`types`).
 
 Nothing here trusts the message. Lengths are compared with the bytes that are left before
 anything is built, values and classes are counted, and whatever is wrong ends in
@@ -28,7 +29,19 @@ if TYPE_CHECKING:
     from kubbo.wire.hessian2.registry import TypeRegistry
     from kubbo.wire.hessian2.types import JavaType
 
-__all__ = ["READ", "READ_NUMBERS", "Read", "Reader", "charge"]
+__all__ = [
+    "READ",
+    "READ_NUMBERS",
+    "Read",
+    "Reader",
+    "Unfinished",
+    "charge",
+    "deeper",
+    "read_int",
+    "reference_number",
+    "typed_list",
+    "typed_map",
+]
 
 
 class Reader:
@@ -43,6 +56,7 @@ class Reader:
         "classes",
         "converted",
         "data",
+        "declared",
         "field_names",
         "limits",
         "nodes",
@@ -68,6 +82,9 @@ class Reader:
         self.nodes = self.limits.nodes
         self.field_names = self.limits.field_names
         self.refs: list[Value] = []
+        # By the same numbers as `refs`, as what type a container was read, or is being read;
+        # shorter, as a rule.
+        self.declared: list[JavaType | Unfinished | None] = []
         self.types: list[str] = []
         self.classes: list[WireClass] = []
         # What a shared list or map became under a hint, by its identity: it is converted
@@ -92,7 +109,7 @@ class Reader:
             if type is None:
                 return READ[data[start]](self, start + 1, self.limits.depth)
             value = type.table[data[start]](self, start + 1, self.limits.depth)
-            return type.convert(value, self)
+            return value if value.__class__ in type.accepted else type.convert(value, self)
         except Fault as fault:
             if fault.offset < 0:
                 fault.offset = start
@@ -122,29 +139,39 @@ class Reader:
         if fault.offset < 0:
             fault.offset = start
         fault.steps.append(step)
-        fault.__traceback__ = None  # it would hold the frames of every level
+        # They would hold the frames of every level, also that of which it is made.
+        error.__traceback__ = fault.__traceback__ = None
         return fault
 
     def _cut_short(self) -> Fault:
         return Fault("the message ends within a value", self.size)
 
 
-def charge(reader: Reader, nodes: int) -> None:
-    """Take values for what is built larger than its bytes.
+_SPARE_BYTES = 4  # of so many bytes, one more value
 
-    A message without such things has no more values than bytes, so what is beyond that is
-    their part, whose sum is limited by `Limits.surplus`.
+
+class Unfinished:
+    """What stands in `Reader.declared` while a container is read; each type has one."""
+
+    __slots__ = ()
+
+
+def charge(reader: Reader, nodes: int) -> None:
+    """Take values for what is built larger than its bytes, one for each 80 bytes of heap.
+
+    A message without such things has no more values than bytes, each of at most as much
+    heap. With them it may have a quarter more than bytes, and `Limits.surplus`: together
+    that is a hundred times the message and a little.
 
     Raises:
         Fault: it is used up.
     """
     reader.count(nodes)
-    surplus = reader.limits.nodes - reader.nodes - reader.size
-    if surplus > reader.limits.surplus and reader.size:  # no bytes: values of another form
+    size = reader.size
+    most = size + size // _SPARE_BYTES + reader.limits.surplus
+    if reader.limits.nodes - reader.nodes > most and size:  # no bytes: values of another form
         raise Fault(
-            f"{reader.size} bytes that are more than {reader.limits.surplus} values beyond "
-            "one a byte",
-            reader.offset,
+            f"what is declared makes more of {size} bytes than {most} values", reader.offset
         )
 
 
@@ -154,8 +181,8 @@ _WITHIN = (Fault, *TRUNCATED)
 # ------------------------------------------------------------------ small parts of containers
 
 
-def _read_int(reader: Reader, at: int, what: str) -> int:
-    """A length, a count or an index: an int that is not negative."""
+def read_int(reader: Reader, at: int, what: str) -> int:
+    """A length, a count or an index at `at`: an int that is not negative."""
     tag = reader.data[at]
     if not (0x80 <= tag < 0xD8 or tag == 0x49):
         raise Fault(f"{what} must be an int, not 0x{tag:02x}", at)
@@ -177,7 +204,7 @@ def _read_type(reader: Reader, at: int) -> str:
     """The type of a list or map: its name, or the number of one that came before."""
     tag = reader.data[at]
     if 0x80 <= tag < 0xD8 or tag == 0x49:
-        number = _read_int(reader, at, "a type reference")
+        number = read_int(reader, at, "a type reference")
         if number >= len(reader.types):
             raise Fault(f"type reference {number} of {len(reader.types)}", at)
         return reader.types[number]
@@ -186,7 +213,12 @@ def _read_type(reader: Reader, at: int) -> str:
     return name
 
 
-def _deeper(reader: Reader, at: int, depth: int) -> int:
+def deeper(reader: Reader, at: int, depth: int) -> int:
+    """The containers that may be entered within one that begins before `at`.
+
+    Raises:
+        Fault: none may be.
+    """
     if depth <= 0:
         raise Fault(f"nested deeper than {reader.limits.depth} containers", at - 1)
     return depth - 1
@@ -239,54 +271,65 @@ def _read_items_to_end(reader: Reader, at: int, depth: int, into: list[Value]) -
     return into
 
 
-def _typed(reader: Reader, at: int) -> JavaList:
+def typed_list(reader: Reader, at: int) -> JavaList:
+    """An empty list of the type that stands at `at`."""
     made = JavaList.__new__(JavaList)
     made.java_type = _read_type(reader, at)
     return made
 
 
+def _untyped_empty(reader: Reader, at: int, depth: int) -> Value:
+    if depth <= 0:
+        deeper(reader, at, depth)  # says so
+    made: list[Value] = []
+    reader.refs.append(made)
+    reader.offset = at
+    return made
+
+
 def _untyped_short(count: int) -> Read:
     def read(reader: Reader, at: int, depth: int) -> Value:
-        return _read_items(reader, at, count, _deeper(reader, at, depth), [])
+        return _read_items(reader, at, count, deeper(reader, at, depth), [])
 
     return read
 
 
 def _typed_short(count: int) -> Read:
     def read(reader: Reader, at: int, depth: int) -> Value:
-        depth = _deeper(reader, at, depth)
-        made = _typed(reader, at)
+        depth = deeper(reader, at, depth)
+        made = typed_list(reader, at)
         return _read_items(reader, reader.offset, count, depth, made)
 
     return read
 
 
 def _untyped_counted(reader: Reader, at: int, depth: int) -> Value:
-    depth = _deeper(reader, at, depth)
-    count = _read_int(reader, at, "a length")
+    depth = deeper(reader, at, depth)
+    count = read_int(reader, at, "a length")
     return _read_items(reader, reader.offset, count, depth, [])
 
 
 def _typed_counted(reader: Reader, at: int, depth: int) -> Value:
-    depth = _deeper(reader, at, depth)
-    made = _typed(reader, at)
-    count = _read_int(reader, reader.offset, "a length")
+    depth = deeper(reader, at, depth)
+    made = typed_list(reader, at)
+    count = read_int(reader, reader.offset, "a length")
     return _read_items(reader, reader.offset, count, depth, made)
 
 
 def _untyped_variable(reader: Reader, at: int, depth: int) -> Value:
-    return _read_items_to_end(reader, at, _deeper(reader, at, depth), [])
+    return _read_items_to_end(reader, at, deeper(reader, at, depth), [])
 
 
 def _typed_variable(reader: Reader, at: int, depth: int) -> Value:
-    depth = _deeper(reader, at, depth)
-    made = _typed(reader, at)
+    depth = deeper(reader, at, depth)
+    made = typed_list(reader, at)
     return _read_items_to_end(reader, reader.offset, depth, made)
 
 
 for _tag in range(8):
     READ[0x70 + _tag] = _typed_short(_tag)
     READ[0x78 + _tag] = _untyped_short(_tag)
+READ[0x78] = _untyped_empty
 READ[0x55] = _typed_variable
 READ[0x56] = _typed_counted
 READ[0x57] = _untyped_variable
@@ -322,13 +365,19 @@ def _read_entries(reader: Reader, at: int, depth: int, into: dict[Value, Value])
 
 
 def _untyped_map(reader: Reader, at: int, depth: int) -> Value:
-    return _read_entries(reader, at, _deeper(reader, at, depth), {})
+    return _read_entries(reader, at, deeper(reader, at, depth), {})
+
+
+def typed_map(reader: Reader, at: int) -> JavaMap:
+    """An empty map of the type that stands at `at`."""
+    made = JavaMap.__new__(JavaMap)
+    made.java_type = _read_type(reader, at)
+    return made
 
 
 def _typed_map(reader: Reader, at: int, depth: int) -> Value:
-    depth = _deeper(reader, at, depth)
-    made = JavaMap.__new__(JavaMap)
-    made.java_type = _read_type(reader, at)
+    depth = deeper(reader, at, depth)
+    made = typed_map(reader, at)
     return _read_entries(reader, reader.offset, depth, made)
 
 
@@ -347,7 +396,7 @@ def _definition(reader: Reader, at: int, depth: int) -> Value:
         if len(reader.classes) >= reader.limits.class_definitions:
             raise Fault(f"more than {reader.limits.class_definitions} class definitions", start)
         name = _read_name(reader, at, "a class name")
-        count = _read_int(reader, reader.offset, "a number of fields")
+        count = read_int(reader, reader.offset, "a number of fields")
         at = reader.offset
         if count > reader.size - at:
             raise Fault(f"a class of {count} fields in {reader.size - at} bytes", start)
@@ -377,7 +426,7 @@ def _read_object(reader: Reader, at: int, depth: int, number: int) -> Value:
     if reader.nodes < 0:
         reader.count(0)  # says so
     if depth <= 0:
-        _deeper(reader, at, depth)  # says so
+        deeper(reader, at, depth)  # says so
     return wire_class.read(reader, at, depth - 1)
 
 
@@ -389,15 +438,26 @@ def _object_short(number: int) -> Read:
 
 
 def _object_counted(reader: Reader, at: int, depth: int) -> Value:
-    number = _read_int(reader, at, "a class number")
+    number = read_int(reader, at, "a class number")
     return _read_object(reader, reader.offset, depth, number)
 
 
 def _reference(reader: Reader, at: int, _depth: int) -> Value:
-    number = _read_int(reader, at, "a reference")
+    number = reference_number(reader, at)
+    value = reader.refs[number]
+    kind = reader.declared[number] if number < len(reader.declared) else None
+    if kind is not None and not isinstance(kind, Unfinished):
+        # Should what refers to it be converted to that type later, this is it already.
+        reader.converted[id(value), id(kind)] = value
+    return value
+
+
+def reference_number(reader: Reader, at: int) -> int:
+    """Which one of `refs` a reference means, whose number stands at `at`."""
+    number = read_int(reader, at, "a reference")
     if number >= len(reader.refs):
         raise Fault(f"reference {number} of {len(reader.refs)}", at - 1)
-    return reader.refs[number]
+    return number
 
 
 READ[0x43] = _definition

@@ -27,15 +27,13 @@ from kubbo.wire.hessian2.classes import (
     BeanType,
     EnumType,
     RecordClass,
-    ThrowableType,
     _BeanClass,
     _EnumClass,
 )
 from kubbo.wire.hessian2.keys import KeyGuard
 from kubbo.wire.hessian2.limits import DEFAULT_LIMITS
 from kubbo.wire.hessian2.names import VoidType
-from kubbo.wire.hessian2.platform import FormType
-from kubbo.wire.hessian2.reader import READ, Reader as PureReader
+from kubbo.wire.hessian2.reader import READ, READ_NUMBERS, Reader as PureReader
 from kubbo.wire.hessian2.scalars import LONG_MAX, encode_text
 from kubbo.wire.hessian2.writer import Layout, Writer as PureWriter
 
@@ -48,44 +46,48 @@ __all__ = ["Reader", "Writer"]
 _Description = tuple[Any, ...]
 
 _KEPT = (types.ObjectType, types.RecordType, VoidType)
-_CONVERT_NO_PLAIN = (
-    *(types.WholeType, types.FloatingType, types.BooleanType, types.BoxedType),
-    *(types.StringType, types.BytesType, types.CharsType),
-    *(BeanType, EnumType, ThrowableType, FormType),
-)
 
 
 def describe_convert(java_type: JavaType) -> _Description:
-    """How natural values become values of a type.
+    """How values of a type are read.
 
-    `(longs are plain ints, classes that stay as they are, whether they do so at the top of a
-    message, kind, ...)`; the kinds are `keep` (everything stays), `list` and `map` (with the
-    classes of items that need nothing), `ask`.
+    `(longs are plain ints, classes that need nothing more, kind, types within it, what stands
+    in `Reader.declared` while it is read)`; the kinds
+    are `keep` (everything stays), `list`, `set`, `frozenset`, `tuple`, `row` (a tuple of one
+    type a place) and `map`, `table` (by a table of its own) and `ask` (by its `convert`).
     """
-    # At the top the reader always converts, and a Date refuses some of its plain class.
-    head = java_type.table is not READ, java_type.plain, type(java_type) in _CONVERT_NO_PLAIN
+    head = java_type.table is READ_NUMBERS, java_type.accepted
+    kind: Any = java_type
     if type(java_type) in _KEPT:
-        return *head, "keep", (), ()
+        return *head, "keep", (), None
     if type(java_type) is containers.ListType:
-        return *head, "list", java_type.item.plain, ()
+        return *head, "list", (kind.item,), kind.unfinished
+    if type(java_type) is containers.SetType:
+        return *head, "frozenset" if kind.frozen else "set", (kind.item,), kind.unfinished
+    if type(java_type) is containers.TupleType:
+        of = ("row", kind.items) if kind.rest is None else ("tuple", (kind.rest,))
+        return *head, *of, kind.unfinished
     if type(java_type) is containers.MapType:
-        return *head, "map", java_type.key.plain, java_type.value.plain
-    return *head, "ask", (), ()
+        return *head, "map", (kind.key, kind.value), kind.unfinished
+    return *head, "ask" if java_type.table in (READ, READ_NUMBERS) else "table", (), None
 
 
 def describe_class(wire_class: Any) -> _Description:
     """How objects of a class are read: `(nodes of one, kind, ...)`.
 
     `bean` has the class, for each field of the wire its attribute and type (None twice for
-    one that the class does not have), how attributes are stored, what is missing and whether
-    that is to be charged for; `enum` the constants by name; `ask` nothing.
+    one that the class does not have), how attributes are stored, what is missing (values, then
+    functions that make them) and whether that is to be charged for; `enum` the constants by
+    name; `ask` nothing.
     """
     width = wire_class.width
-    if type(wire_class) is _BeanClass and not wire_class.larger:  # else it is charged for that
+    if type(wire_class) is _BeanClass:
         bean = wire_class._bean
         fields = _fields_of(wire_class)
-        missing = [(sys.intern(one.attribute), one) for one in wire_class._missing]
-        return width, "bean", bean.cls, fields, _storage(bean), missing, wire_class.larger
+        constants = [(sys.intern(name), one) for name, one in wire_class._constants]
+        factories = [(sys.intern(one.attribute), one.missing) for one in wire_class._factories]
+        larger = wire_class.larger
+        return width, "bean", bean.cls, fields, _storage(bean), constants, factories, larger
     if type(wire_class) is _EnumClass and wire_class._fields == ("name",):
         return width, "enum", wire_class._enum._members
     return width, "ask"
@@ -167,8 +169,8 @@ def _twins() -> tuple[Any, Any]:
             "KeyGuard": KeyGuard,
             "Layout": Layout,
             "LongValue": LongValue,
-            "ONCE": containers._ONCE,
             "READ": READ,
+            "SET": (containers.SET, containers.ELEMENTS),
             "Reader": PureReader,
             "Record": Record,
             "RecordClass": RecordClass,

@@ -1,8 +1,8 @@
 """TypedDicts: dicts whose keys are declared, as Java objects or as Java maps.
 
 One that `pojo` marked is an object of that class. It is always a plain dict here, so an
-object of its class is read as a `Record` first, which forgets nothing, and becomes a dict
-where a hint says so; where nothing is declared it stays a record.
+object of its class is read as a `Record`, which forgets nothing, unless a hint says that it
+is a dict.
 
 One without a mark is a java.util.Map, whose keys are as they are written in Python and
 whose values have types of their own; keys that are not declared are kept.
@@ -14,16 +14,24 @@ class initializes it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubbo.errors import EncodeError, UsageError
 from kubbo.java import JavaClass, JavaMap, Key, Record, render
-from kubbo.wire.hessian2.classes import Field, RecordClass, WireClass
+from kubbo.wire.hessian2.classes import (
+    Field,
+    RecordClass,
+    Step,
+    WireClass,
+    read_attributes,
+    read_steps,
+)
+from kubbo.wire.hessian2.containers import ContainerType, declare
 from kubbo.wire.hessian2.faults import Fault
 from kubbo.wire.hessian2.kinds import DICT, MAPPING
-from kubbo.wire.hessian2.reader import Reader, charge
+from kubbo.wire.hessian2.reader import READ, Reader, charge, deeper, read_int
 from kubbo.wire.hessian2.scalars import encode_text
-from kubbo.wire.hessian2.types import JavaType
 from kubbo.wire.hessian2.writer import Writer, within
 
 if TYPE_CHECKING:
@@ -33,7 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TypedDictType", "is_typed_dict"]
 
-_DICT = 5  # nodes of a dict beside the record or map that it is made of
+_DICT = 6  # nodes of a dict beside the record or map that it is made of
+_READ = 2  # nodes of a dict that is read as one, less one for each field that was sent
+
+_OBJECTS = (*range(0x60, 0x70), 0x4F)
+_MOST_LAYOUTS = 64  # that are kept of what peers send, in fields and their order
 
 
 def is_typed_dict(hint: Any) -> bool:
@@ -41,10 +53,20 @@ def is_typed_dict(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, DICT) and hasattr(hint, "__required_keys__")
 
 
-class TypedDictType(JavaType):
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How objects are read that have these fields: what they lack, and what they count for."""
+
+    steps: tuple[Step, ...]
+    missing: tuple[Field, ...]
+    width: int
+    surplus: int
+
+
+class TypedDictType(ContainerType):
     """A TypedDict. `prepare` is called once its values' types can be made."""
 
-    __slots__ = ("_required", "by_attribute", "by_name", "cls", "fields", "marked")
+    __slots__ = ("_layouts", "_required", "by_attribute", "by_name", "cls", "fields", "marked")
 
     def __init__(self, cls: Any, java_class: JavaClass | None) -> None:
         super().__init__(
@@ -66,6 +88,42 @@ class TypedDictType(JavaType):
         self.by_name = {field.name: field for field in fields}
         if len(self.by_name) != len(fields):
             raise UsageError(f"{self.cls.__name__}: two keys have the same Java name")
+        if self.marked:
+            self._layouts: dict[tuple[str, ...], _Layout] = {}
+            self.prepare_table(_OBJECTS, self._read_object)
+
+    def _read_object(self, reader: Reader, at: int, depth: int) -> Value:
+        tag = reader.data[at - 1]
+        start = at
+        reader.offset = at
+        number = read_int(reader, at, "a class number") if tag == 0x4F else tag - 0x60
+        wire_class = reader.classes[number] if number < len(reader.classes) else None
+        if not isinstance(wire_class, RecordClass) or wire_class.name != self.name:
+            return self.convert(READ[tag](reader, start, depth), reader)
+        layout = self._layouts.get(wire_class.fields) or self._prepare_layout(wire_class.fields)
+        if layout.surplus:
+            charge(reader, layout.width)
+        else:
+            reader.count(layout.width)
+        at = reader.offset
+        depth = deeper(reader, at, depth)
+        made: dict[str, Any] = {}
+        place = declare(reader, made, self)
+        read_attributes(reader, at, depth, layout.steps, made)
+        for field in layout.missing:
+            made[field.attribute] = field.missing()
+        reader.declared[place] = self
+        return made
+
+    def _prepare_layout(self, names: tuple[str, ...]) -> _Layout:
+        if len(self._layouts) >= _MOST_LAYOUTS:
+            self._layouts.clear()
+        required = [one for one in self.fields if one.attribute in self._required]
+        missing = tuple(one for one in required if one.name not in names)
+        surplus = max(0, _READ - len(names)) + len(missing)
+        steps = read_steps(self.by_name, names)
+        made = self._layouts[names] = _Layout(steps, missing, len(names) + surplus, surplus)
+        return made
 
     def write(self, writer: Writer, value: Value) -> None:
         """Append a dict with these keys."""

@@ -58,9 +58,18 @@ class JavaType:
         zero: what a missing field has: null, or a primitive's 0.
         plain: classes of natural values that stay as they are, so need no `convert`.
         table: what the value's first byte is looked up in.
+        accepted: classes of what `table` gives that need no `convert`.
     """
 
-    __slots__ = ("component", "descriptor", "name", "plain", "table", "zero")
+    __slots__ = (
+        "accepted",
+        "component",
+        "descriptor",
+        "name",
+        "plain",
+        "table",
+        "zero",
+    )
 
     def __init__(
         self,
@@ -78,6 +87,7 @@ class JavaType:
         self.zero = zero
         self.plain = plain
         self.table = table
+        self.accepted: frozenset[type[Any]] = plain
 
     def __repr__(self) -> str:
         return f"<JavaType {self.name}>"
@@ -368,9 +378,7 @@ class DateType(JavaType):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(
-            "java.util.Date", component="date", plain=frozenset({datetime, type(None)})
-        )
+        super().__init__("java.util.Date", component="date", plain=frozenset({type(None)}))
 
     def write(self, writer: Writer, value: Value) -> None:
         if value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NewType
@@ -391,3 +392,48 @@ def test_keys_that_python_cannot_hash_are_wrapped_and_written_back() -> None:
     found = decode(data)
     assert [key.value for key in found] == [[1], Record("a.B")]
     assert encode(found) == data
+
+
+def test_a_local_date_time_is_no_date_wherever_it_stands() -> None:
+    """A `datetime` without a zone is refused at the top, in a list and in a field alike."""
+
+    @java.pojo("com.example.Dated")
+    @dataclass
+    class Dated:
+        at: datetime | None = None
+
+    registry = TypeRegistry([Dated])
+    local = datetime(2024, 2, 29, 12, 30)  # noqa: DTZ001 - without a zone, on purpose
+    for value, hint, path in (
+        (local, datetime, ""),
+        ([local], list[datetime], "[0]"),
+        (Record("com.example.Dated", {"at": local}), Dated, "at"),
+    ):
+        with pytest.raises(DecodeError, match=r"expected java\.util\.Date") as caught:
+            decode(encode(value), registry, registry.type_of(hint))
+        assert caught.value.path == path
+
+
+def test_what_is_shared_is_one_object_for_all_who_declare_the_same() -> None:
+    """A list under two fields of one type is one list, also where nothing is declared later."""
+
+    @java.pojo("com.example.Sharing")
+    @dataclass
+    class Sharing:
+        a: list[list[java.Long]]
+        b: list[list[java.Long]]
+        c: tuple[list[java.Long], ...]
+        d: Any
+
+    rows = [[2**40], [1]]
+    registry = TypeRegistry([Sharing])
+    value = Sharing(rows, rows, (), rows)
+    found = decode(encode(value, registry), registry)
+    assert found == value
+    assert found.a is found.b
+    other = decode(
+        encode(Record("com.example.Sharing", {"a": rows, "c": rows, "d": rows})), registry
+    )
+    assert other.c == ([2**40], [1])
+    assert other.c[0] is other.a[0]
+    assert other.d is other.a
