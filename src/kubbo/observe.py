@@ -95,9 +95,11 @@ class CallReport:
 class RequestReport:
     """One request at a provider, `queued` seconds of which it waited for its turn.
 
-    `error` is what the method threw, or why it was refused or cut short.
+    `error` is what the method threw, or why it was refused or cut short. A request that was
+    refused before it could be attributed to a method has no report.
     """
 
+    observer: Observer
     service: ServiceKey
     method: str
     peer: str
@@ -105,6 +107,11 @@ class RequestReport:
     queued: float = 0.0
     elapsed: float = 0.0
     error: BaseException | None = None
+
+    def end(self, now: float) -> None:
+        """It was answered, refused or cut short."""
+        self.elapsed = now - self.started
+        tell(self.observer.request_ended, self)
 
 
 @dataclass(frozen=True, slots=True)

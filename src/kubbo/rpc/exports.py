@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubbo.errors import Code, Progress, RpcError, UsageError
 from kubbo.model import ServiceKey, Signature
+from kubbo.rpc.admission import Admission, ServingLimits
 from kubbo.rpc.generic import INVOKES, generic_off
 from kubbo.rpc.metadata import METADATA_SERVICE, METADATA_VERSION, MetadataService
 from kubbo.rpc.service import Interface, Method, read_interface
 from kubbo.wire.hessian2 import TypeRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from kubbo.rpc.admission import Door
     from kubbo.wire.codec import ReceivedCall
 
 __all__ = ["ECHO", "Exports"]
@@ -32,6 +34,7 @@ class _Export:
 
     def __init__(self, interface: Interface, implementation: object) -> None:
         self.interface = interface
+        self.admission: Admission | None = None
         self.by_name: dict[str, list[tuple[Method, Callable[..., Any]]]] = {}
         self.by_signature: dict[Signature, tuple[Callable[..., Any], bool]] = {}
         missing: list[str] = []
@@ -76,12 +79,39 @@ class Exports:
         if metadata is not None:
             self._metadata = _Export(read_interface(MetadataService), metadata)
 
-    def add(self, implementation: object, interface: type | None) -> None:
+    def add(
+        self,
+        implementation: object,
+        interface: type | None,
+        limits: ServingLimits | None = None,
+        methods: Mapping[str, ServingLimits] | None = None,
+    ) -> None:
         """Serve an object. See `Server.export`."""
         read = read_interface(interface or type(implementation))
         if read.key in self._exports:
             raise UsageError(f"{read.key} is exported already; another group or version can be")
-        self._exports[read.key] = _Export(read, implementation)
+        by_java: dict[str, ServingLimits] = {}
+        for name, each in (methods or {}).items():
+            if name not in read.methods:
+                raise UsageError(
+                    f"{read.key} has no method {name!r} to limit; it has {', '.join(read.methods)}"
+                )
+            by_java[read.methods[name].signature.name] = each
+        export = _Export(read, implementation)
+        if limits is not None or by_java:
+            export.admission = Admission(read.key, limits or ServingLimits(), by_java)
+        self._exports[read.key] = export
+
+    def door(self, received: ReceivedCall) -> Door | None:
+        """What this request has to pass before it runs, None for nothing."""
+        export = self._exports.get(received.service)
+        if export is None or export.admission is None or received.signature is ECHO:
+            return None
+        return export.admission.door(received.signature.name)
+
+    def is_probe(self, received: ReceivedCall) -> bool:
+        """Whether a request only asks what is here: `$echo`, or the metadata."""
+        return received.signature is ECHO or received.service not in self._exports
 
     def keys(self) -> tuple[ServiceKey, ...]:
         """The service keys."""

@@ -7,9 +7,10 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from kubbo.errors import Code, EncodeError
-from kubbo.wire.session import CallStarted, MessageReceived, Status
+from kubbo.wire.session import CallEnded, CallStarted, MessageReceived, Status
 
 if TYPE_CHECKING:
+    from kubbo.rpc.request import Request
     from kubbo.transport.link import Link
     from kubbo.wire.session import Event
 
@@ -34,18 +35,26 @@ class Provider(Protocol):
         """Forget a connection that is lost."""
         ...
 
+    def cancel_call(self, request: Request) -> None:
+        """End a request that its consumer has given up."""
+        ...
+
     def receive_call(self, connection: Inbound, call: int, payload: bytes, *, oneway: bool) -> None:
         """Take a request; it is answered through `connection`, unless it is one-way."""
         ...
 
 
 class Inbound:
-    """Hands requests to the provider and answers to the link."""
+    """Hands requests to the provider and answers to the link.
+
+    `requests` are those that are being served, by their numbers.
+    """
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._link: Link | None = None
         self._oneway = False
+        self.requests: dict[int, Request] = {}
 
     @property
     def peer(self) -> str:
@@ -78,6 +87,10 @@ class Inbound:
             self._oneway = event.head.oneway
         elif type(event) is MessageReceived:
             self._provider.receive_call(self, event.call, event.payload, oneway=self._oneway)
+        elif type(event) is CallEnded:
+            request = self.requests.get(event.call)
+            if request is not None:
+                self._provider.cancel_call(request)
 
     def link_lost(self, reason: str) -> None:
         """See `Receiver`. Its calls go on: what they do may matter to more than their caller."""

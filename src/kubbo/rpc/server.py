@@ -26,12 +26,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from kubbo.errors import Code, DecodeError, EncodeError, Progress, RpcError, UsageError
 from kubbo.model import Deadline, Invocation, Result
+from kubbo.observe import RequestReport, tell
+from kubbo.rpc.admission import priority_of
 from kubbo.rpc.context import CURRENT, CallContext
 from kubbo.rpc.exports import ECHO, Exports
 from kubbo.rpc.filters import compose
 from kubbo.rpc.generic import GenericCodec
 from kubbo.rpc.inbound import Inbound
 from kubbo.rpc.metadata import Metadata
+from kubbo.rpc.request import Request, refusal
 from kubbo.transport.deadlines import Deadlines, Slot
 from kubbo.transport.link import Budget, Link
 from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role
@@ -41,9 +44,11 @@ from kubbo.wire.session import Status
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from kubbo.model import ServiceKey
+    from kubbo.observe import Observer
+    from kubbo.rpc.admission import Door, ServingLimits
     from kubbo.rpc.filters import Filter
     from kubbo.rpc.service import Interface
     from kubbo.wire.codec import ReceivedCall
@@ -71,6 +76,12 @@ PROPAGATION: Final = 5.0
 GRACE: Final = 20.0
 """Seconds for calls in flight after that; together below Kubernetes' 30 until SIGKILL."""
 
+PROBE_BYTES: Final = 1_024
+"""A request that only asks whether somebody is there is smaller than this."""
+
+OVERLOADED_REST: Final = 0.1
+"""Seconds for which a provider with too many calls wants no more of them."""
+
 _log = logging.getLogger("kubbo.server")
 
 
@@ -97,6 +108,7 @@ class Server:
         propagation: seconds to keep answering after the order to stop.
         grace: seconds for the calls that are in flight after that.
         filters: surround every call, the first one outermost.
+        observer: is told every request; see `kubbo.observe`.
         application: this application's name, which the provider's metadata tell.
         metadata: to answer Dubbo's MetadataService, by which Java's application-level discovery
             and `kubbo describe` learn what is served here.
@@ -119,6 +131,7 @@ class Server:
         propagation: float = PROPAGATION,
         grace: float = GRACE,
         filters: Sequence[Filter] = (),
+        observer: Observer | None = None,
         application: str = "",
         metadata: bool = True,
         generic: bool = False,
@@ -137,6 +150,7 @@ class Server:
         self._propagation = propagation
         self._grace = grace
         self._filters = tuple(filters)
+        self._observer = observer
         self._tls = tls
         self._max_payload_bytes = max_payload_bytes
         self._limits = limits or Limits()
@@ -165,17 +179,30 @@ class Server:
 
     # -- what is served
 
-    def export(self, implementation: object, interface: type | None = None) -> None:
+    def export(
+        self,
+        implementation: object,
+        interface: type | None = None,
+        *,
+        limits: ServingLimits | None = None,
+        methods: Mapping[str, ServingLimits] | None = None,
+    ) -> None:
         """Serve an object; calls reach it from `start` on.
 
         Its interface is the class that `kubbo.service` decorates: its own, one that it
         inherits from, or `interface`. A method may be `async def`, or a plain `def`, which
         runs in a worker thread.
 
+        Args:
+            implementation: the object.
+            interface: what it implements, where that is not plain.
+            limits: how many calls of it run at once, how many wait, how many come a second.
+            methods: likewise for single methods, by their names.
+
         Raises:
             UsageError: there is no interface, it lacks methods, or its key is taken.
         """
-        self._exports.add(implementation, interface)
+        self._exports.add(implementation, interface, limits, methods)
         self._codec.forget_heads()
 
     @property
@@ -188,14 +215,25 @@ class Server:
         """The interfaces that are exported."""
         return self._exports.interfaces()
 
-    def _check_load(self, size: int) -> None:
-        if len(self._calls) >= self._max_calls:
-            text = f"{self._max_calls} calls are in progress (max_calls)"
-        elif size > self._budget.left_bytes:
-            text = "the calls in progress hold too many bytes (max_held_bytes)"
-        else:
-            return
-        raise RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
+    def _overloaded(self, text: str) -> RpcError:
+        error = RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
+        error.retry_after = OVERLOADED_REST
+        return error
+
+    def _receive(self, payload: bytes) -> ReceivedCall:
+        """Decode a request that may be let in."""
+        size = len(payload)
+        if size > self._budget.left_bytes:
+            raise self._overloaded("the calls in progress hold too many bytes (max_held_bytes)")
+        full = len(self._calls) >= self._max_calls
+        text = f"{self._max_calls} calls are in progress (max_calls)"
+        if full and size > PROBE_BYTES:
+            raise self._overloaded(text)
+        received = self._codec.decode_request(payload, self._exports)
+        self._exports.check(received)
+        if full and not self._exports.is_probe(received):
+            raise self._overloaded(text)
+        return received
 
     # -- life
 
@@ -347,34 +385,14 @@ class Server:
     def receive_call(self, connection: Inbound, call: int, payload: bytes, *, oneway: bool) -> None:
         """See `Provider`."""
         try:
-            self._check_load(len(payload))
-            received = self._codec.decode_request(payload, self._exports)
-            self._exports.check(received)
+            received = self._receive(payload)
         except DecodeError as error:
             text = f"the request cannot be decoded: {error}"
             connection.refuse(call, Status(Code.INVALID_ARGUMENT, text, refused=True))
             return
         except RpcError as error:
-            connection.refuse(call, Status(error.code, error.message, refused=True))
+            connection.refuse(call, refusal(error))
             return
-        self._budget.take(len(payload))
-        served = self._serve(connection, call, received, len(payload), oneway=oneway)
-        _start(served, self._calls, self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._calls.discard(task)
-        if self._idle is not None and not self._calls and not self._idle.done():
-            self._idle.set_result(None)
-
-    async def _serve(
-        self,
-        connection: Inbound,
-        call: int,
-        received: ReceivedCall,
-        size: int,
-        *,
-        oneway: bool,
-    ) -> None:
         context = CallContext(
             received.service,
             received.signature.name,
@@ -382,34 +400,98 @@ class Server:
             self._deadline(received),
             received.attachments,
         )
+        request = Request(connection, call, oneway, received, context)
+        if not oneway:
+            connection.requests[call] = request
+        self._budget.take(len(payload))
+        _start(self._serve(request, len(payload)), self._calls, self._ended)
+
+    def cancel_call(self, request: Request) -> None:
+        """See `Provider`."""
+        request.give_up()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        if self._idle is not None and not self._calls and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def _serve(self, request: Request, size: int) -> None:
+        context = request.context
+        task = request.task = asyncio.current_task()
         CURRENT.set(context)
         slot: Slot | None = None
-        task = asyncio.current_task()
         if context.deadline is not None and self._deadlines is not None:
-            assert task is not None
-            slot = self._deadlines.add(context.deadline.at, task, partial(_expire, task, context))
+            slot = self._deadlines.add(context.deadline.at, task, request.expire)
+        if self._observer is not None:
+            self._begin_report(self._observer, request)
+        door = self._exports.door(request.received)
+        try:
+            if not request.given_up:
+                await (self._run(request) if door is None else self._run_behind(door, request))
+        finally:
+            self._budget.give_back(size)
+            request.connection.requests.pop(request.call, None)
+            if slot is not None:
+                slot.pop(task, None)
+            if request.report is not None:
+                request.report.end(asyncio.get_running_loop().time())
+
+    async def _run_behind(self, door: Door, request: Request) -> None:
+        """Run a request when the limits of its service and method let it."""
+        clock = asyncio.get_running_loop().time
+        arrived = clock()
+        context = request.context
+        deadline = context.deadline or Deadline(arrived + 24 * 3600)
+        try:
+            await door.enter(arrived, deadline, priority_of(context.attachments))
+        except RpcError as error:
+            request.refuse(error)
+            return
+        except asyncio.CancelledError as error:
+            request.cut_short(error)
+            if not request.ends_alone:
+                raise
+            return
+        began = clock()
+        if request.report is not None:
+            request.report.queued = began - arrived
+        try:
+            await self._run(request)
+        finally:
+            door.leave(clock() - began, fault=context.expired)
+
+    async def _run(self, request: Request) -> None:
+        """Run a request and answer it."""
+        received = request.received
         try:
             # A peer that asks and does not read must not have its answers pile up here.
-            if not connection.writable and not oneway:
-                await connection.wait_writable()
-            answer = await self._answer(received, context)
-        except asyncio.CancelledError:
-            if not oneway:
-                connection.refuse(call, _cut_short(received, context))
-            if not context.expired:
+            if not request.connection.writable and not request.oneway:
+                await request.connection.wait_writable()
+            answer = await self._answer(received, request.context)
+        except asyncio.CancelledError as error:
+            request.cut_short(error)
+            if not request.ends_alone:
                 raise
             return
         except EncodeError as error:
+            request.failed(error)
             text = f"the result of {received.signature} cannot be sent: {error}"
             answer = self._codec.encode_exception(received, RuntimeError(text), {})
         except Exception as error:  # noqa: BLE001 - whatever a method raises is its answer
-            answer = self._exception(received, error, context)
-        finally:
-            self._budget.give_back(size)
-            if slot is not None:
-                slot.pop(task, None)
-        if not oneway:
-            connection.answer(call, answer)
+            request.failed(error)
+            answer = self._exception(received, error, request.context)
+        request.answer(answer)
+
+    def _begin_report(self, observer: Observer, request: Request) -> None:
+        context = request.context
+        request.report = RequestReport(
+            observer,
+            context.service,
+            context.method,
+            context.peer,
+            asyncio.get_running_loop().time(),
+        )
+        tell(observer.request_started, request.report)
 
     async def _answer(self, received: ReceivedCall, context: CallContext) -> bytes:
         loop = asyncio.get_running_loop()
@@ -447,18 +529,6 @@ class Server:
         if received.timeout is None:
             return None
         return Deadline(asyncio.get_running_loop().time() + received.timeout)
-
-
-def _expire(task: asyncio.Task[Any], context: CallContext) -> None:
-    context.expired = True
-    task.cancel()
-
-
-def _cut_short(received: ReceivedCall, context: CallContext) -> Status:
-    if context.expired:
-        text = f"{received.signature} did not end within the {received.timeout} s granted"
-        return Status(Code.DEADLINE_EXCEEDED, text)
-    return Status(Code.UNAVAILABLE, f"the provider ended before {received.signature} did")
 
 
 def _start(

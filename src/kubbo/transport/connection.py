@@ -34,7 +34,8 @@ CONNECT_TIMEOUT: Final = 5.0
 
 _TWO_WAY: Final = CallHead()
 _ONE_WAY: Final = CallHead(oneway=True)
-_FORGOTTEN: Final = Status(Code.CANCELLED)
+_GIVEN_UP: Final = Status(Code.CANCELLED)
+_FORGOTTEN: Final = Status(Code.DEADLINE_EXCEEDED)
 
 _Waiter = tuple["asyncio.Future[bytes]", int]
 
@@ -131,7 +132,10 @@ class Connection:
         finally:
             slot.pop(future, None)
             del self._calls[call]
-            if not future.done() or future.cancelled() or future.exception() is not None:
+            if future.cancelled() or not future.done():
+                session.end_call(call, _GIVEN_UP)
+                link.flush_soon()
+            elif future.exception() is not None:
                 session.end_call(call, _FORGOTTEN)
             if self._idle is not None and not self._calls and not self._idle.done():
                 self._idle.set_result(None)

@@ -67,6 +67,8 @@ _unpack = _HEADER.unpack_from
 _pack = _HEADER.pack
 _NULL: Final = b"N"
 _READONLY: Final = b"\x01R"
+_CANCEL: Final = b"\x01C"
+"""Kubbo's own event: the call of this id is given up. Java and Go ignore events they don't know."""
 _READONLY_OF: Final = {HESSIAN2: _READONLY, 23: b"\x00\x00\x00\x02JR"}
 """By serialization: Dubbo 3.2 says it in fastjson2 (23), its first choice, whatever calls use."""
 _NO_TYPES: Final = TypeRegistry()
@@ -193,6 +195,9 @@ class Dubbo2Session:
             self._out.append(head + _NULL)
         elif body == _READONLY_OF.get(flags & SERIALIZATION_MASK):
             events.append(Draining())
+        elif self._provider and body == _CANCEL and call in self._open:
+            self._open.discard(call)
+            events.append(CallEnded(call, Status(Code.CANCELLED, "its consumer gave it up")))
 
     def _receive_request(self, events: list[Event], flags: int, call: int, body: bytes) -> None:
         if not self._provider:
@@ -289,8 +294,13 @@ class Dubbo2Session:
 
     def end_call(self, call: int, status: Status) -> None:
         """See `Session.end_call`."""
-        if self._provider and call in self._open and not self._closed:
-            self._write_status(call, statuses.from_code(status.code), status)
+        if call in self._open and not self._closed:
+            if self._provider:
+                self._write_status(call, statuses.from_code(status.code), status)
+            elif status.code is Code.CANCELLED:
+                # A deadline needs no word: the provider was told it, and keeps to it.
+                head = _pack(MAGIC, FLAG_REQUEST | FLAG_EVENT | HESSIAN2, 0, call, len(_CANCEL))
+                self._out.append(head + _CANCEL)
         self._forget(call)
 
     def _forget(self, call: int) -> None:
