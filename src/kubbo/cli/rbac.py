@@ -34,11 +34,17 @@ Examples:
     metavar="[NAMESPACE:]NAME",
     help="Who is given the Roles: the consumer's; in its own namespace unless another is named.",
 )
+@click.option(
+    "--diagnose",
+    is_flag=True,
+    help="Also let the consumer list pods, so that its errors say why none is ready.",
+)
 @cluster_options
 def rbac(
     targets: tuple[str, ...],
     *,
     service_account: str,
+    diagnose: bool,
     kubeconfig: str | None,
     context: str,
     namespace: str,
@@ -66,7 +72,7 @@ def rbac(
         document
         for each in dict.fromkeys(namespaces)
         for document in (
-            role_yaml(each),
+            role_yaml(each, diagnose=diagnose),
             role_binding_yaml(each, service_account=account, account_namespace=account_namespace),
         )
     ]

@@ -103,3 +103,12 @@ def test_mistakes_are_told(arguments):
     assert shown.exit_code == 2
     assert shown.stdout == ""
     assert shown.stderr.startswith("kubbo: ")
+
+
+def test_pods_are_added_by_wish():
+    """Without `--diagnose` nobody may see a pod; with it they are listed, and no more."""
+    plain, _ = objects("kubernetes:///greeter.shop")
+    asking, _ = objects("kubernetes:///greeter.shop", "--diagnose")
+    assert "pods" not in str(plain)
+    assert asking["rules"][:-1] == plain["rules"]
+    assert asking["rules"][-1] == {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}

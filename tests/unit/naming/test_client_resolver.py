@@ -17,6 +17,7 @@ from tests.unit.naming.publications import (
 from kubbo.errors import ConfigError
 from kubbo.model import ServiceKey
 from kubbo.naming import (
+    Absent,
     Failed,
     MappedResolver,
     Members,
@@ -116,6 +117,58 @@ async def test_no_ready_pod(server: ApiServer, context: NamingContext) -> None:
         assert "no pod matches its selector" in absent.reason
         slices(server, "10.0.0.1")
         await published.members("10.0.0.1")
+
+
+def pod(server: ApiServer, name: str, reason: str) -> None:
+    server.store.create({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": SHOP, "labels": {"app": "greeter"}},
+        "spec": {"containers": [{"name": "main", "image": "none"}]},
+    })  # fmt: skip
+    known = server.store.get("pods", name, SHOP)
+    waiting = {"name": "main", "ready": False, "state": {"waiting": {"reason": reason}}}
+    known["status"] = {"phase": "Pending", "containerStatuses": [waiting]}
+    server.store.update(known, status=True)
+
+
+async def test_pods_tell_why_they_are_not_ready(server: ApiServer, context: NamingContext) -> None:
+    """Where pods may be listed, the message and the funnel have their own reasons, those of pods
+    without an address too; a Service that works never asks for them."""
+    service(server)
+    for number, reason in enumerate(["ImagePullBackOff", "ImagePullBackOff", "CrashLoopBackOff"]):
+        pod(server, f"greeter-{number}", reason)
+    slices(server, "10.0.0.1", unready=("10.0.0.2",))
+    async with watching(opened(context)) as published:
+        await published.members("10.0.0.1")
+        assert not server.requests["list", "pods"]
+        server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
+        absent = await published.absent()
+        assert "0 of 3 pods ready: ImagePullBackOff (2), CrashLoopBackOff (1)" in absent.reason
+        assert "kubectl describe pod -n shop greeter-0" in absent.reason
+        assert absent.steps[-1].name == "pods"
+        slices(server, unready=("10.0.0.2",))
+        absent = await published.until(lambda one: isinstance(one, Absent) and one != absent)
+        assert isinstance(absent, Absent)
+        assert "0 of 3 pods ready" in absent.reason
+        assert server.requests["list", "pods"] == 1  # two minutes have not passed
+
+
+async def test_pods_that_may_not_be_read_are_asked_for_once(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """With the plain Role the message says how many, and how to be told why."""
+    rules = [Rule("*", "endpointslices", SHOP), Rule("*", "services", SHOP)]
+    server.access.grant("consumer", "me", *rules)
+    service(server)
+    slices(server, unready=("10.0.0.2",))
+    async with watching(opened(context)) as published:
+        reason = (await published.absent()).reason
+        assert "1 not ready; see why with" in reason
+        assert "`kubbo rbac --diagnose`" in reason
+        slices(server, unready=("10.0.0.3",), name="two")
+        await published.until(lambda one: isinstance(one, Absent) and "2 not" in one.reason)
+    assert server.requests["list", "pods"] == 1
 
 
 async def test_no_such_port(server: ApiServer, context: NamingContext) -> None:

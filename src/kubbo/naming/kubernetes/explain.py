@@ -15,6 +15,7 @@ from kubbo.naming.kubernetes.slices import Verdict
 
 if TYPE_CHECKING:
     from kubbo.naming.kubernetes.objects import Service
+    from kubbo.naming.kubernetes.pods import PodsSeen
     from kubbo.naming.kubernetes.slices import Joined
     from kubbo.naming.target import Port
 
@@ -34,11 +35,12 @@ def absent(
     found: Service | None,
     asked: bool,
     source: str,
+    pods: PodsSeen | None = None,
 ) -> str:
     """Why a healthy API server leaves us without a provider.
 
     `found` is the Service when it could be read; `asked` and no `found`: there is none.
-    `source` says which cluster was asked.
+    `source` says which cluster was asked. `pods` are those of the Service, if they were asked for.
     """
     where = f"Service {service!r} in namespace {namespace!r}"
     if asked and found is None:
@@ -60,13 +62,10 @@ def absent(
             f"{where} is an ExternalName for {found.spec.external_name!r} and has no endpoints; "
             f"use dns:///{found.spec.external_name}:PORT instead"
         )
-    if joined.verdict is Verdict.NOT_READY:
+    if joined.verdict is Verdict.NOT_READY or (pods is not None and pods.total):
         leaving = f" and {joined.terminating} terminating" if joined.terminating else ""
-        return (
-            f"{where} exists and has no ready pod: {joined.not_ready} not ready{leaving}; see why "
-            f"with `kubectl get pods -n {namespace}{_selector(found)}` and "
-            "`kubectl describe pod`"
-        )
+        counted = f"{joined.not_ready} not ready{leaving}"
+        return f"{where} exists and has no ready pod: {_pods(counted, namespace, found, pods)}"
     if found is None:  # not allowed to read it, or it could not be asked
         return (
             f"{where} has no ready pod: no endpoint is published for it (whether it exists could "
@@ -77,11 +76,30 @@ def absent(
             f"{where} exists and has no ready pod: it has no selector, and nobody wrote an "
             "EndpointSlice for it; give it a selector"
         )
+    unseen = "" if pods is not None and pods.asked else " (or none that has an address yet)"
     return (
-        f"{where} exists and has no ready pod: 0 not ready, no pod matches its selector at all; "
-        f"compare the labels with `kubectl get pods -n {namespace} --show-labels` to the "
+        f"{where} exists and has no ready pod: 0 not ready, no pod matches its selector at all"
+        f"{unseen}; compare the labels with `kubectl get pods -n {namespace} --show-labels` to the "
         f"selector{_selector(found, flag=' ')}, and check that pods are running"
     )
+
+
+def _pods(counted: str, namespace: str, found: Service | None, pods: PodsSeen | None) -> str:
+    """Why the pods are not ready, in their own words where those may be read."""
+    if pods is not None and pods.total:
+        first = f" {pods.first}" if pods.first else ""
+        unseen = ", which no EndpointSlice shows yet" if pods.ready else ""
+        return f"{pods}{unseen}; see more with `kubectl describe pod -n {namespace}{first}`"
+    look = (
+        f"see why with `kubectl get pods -n {namespace}{_selector(found)}` and "
+        "`kubectl describe pod`"
+    )
+    if pods is not None and not pods.asked:
+        look += (
+            "; a Role that lets this message say it, by reading pods, is printed by "
+            "`kubbo rbac --diagnose`"
+        )
+    return f"{counted}; {look}"
 
 
 def _lacks(found: Service, port: Port) -> bool:
@@ -144,8 +162,12 @@ def unreachable(message: str, *, source: str) -> str:
     )
 
 
-def role_yaml(namespace: str) -> str:
-    """The least Role with which a consumer finds the providers of a namespace."""
+def role_yaml(namespace: str, *, diagnose: bool = False) -> str:
+    """The least Role with which a consumer finds the providers of a namespace.
+
+    With `diagnose` it may also ask pods why they are not ready.
+    """
+    pods = '- apiGroups: [""]\n  resources: [pods]\n  verbs: [list]\n' if diagnose else ""
     return (
         "apiVersion: rbac.authorization.k8s.io/v1\n"
         "kind: Role\n"
@@ -159,6 +181,7 @@ def role_yaml(namespace: str) -> str:
         '- apiGroups: [""]\n'
         "  resources: [services]\n"
         "  verbs: [get, list, watch]\n"
+        f"{pods}"
     )
 
 

@@ -12,6 +12,10 @@ import msgspec
 
 __all__ = [
     "Conditions",
+    "ContainerEnd",
+    "ContainerState",
+    "ContainerStatus",
+    "ContainerWaiting",
     "EndpointSlice",
     "EventHead",
     "ForNode",
@@ -21,6 +25,9 @@ __all__ = [
     "ListOf",
     "Metadata",
     "ObjectReference",
+    "Pod",
+    "PodCondition",
+    "PodStatus",
     "Service",
     "ServicePort",
     "ServiceSpec",
@@ -46,6 +53,7 @@ class Metadata(_Object, frozen=True):
     generation: int = 0
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    deletion_timestamp: str | None = None
 
 
 class Conditions(_Object, frozen=True):
@@ -137,6 +145,58 @@ class Service(_Object, frozen=True):
 
     metadata: Metadata = Metadata()
     spec: ServiceSpec = ServiceSpec()
+
+
+class ContainerWaiting(_Object, frozen=True):
+    """Why a container does not run yet, or not any more."""
+
+    reason: str = ""
+
+
+class ContainerEnd(_Object, frozen=True):
+    """How a container ended."""
+
+    reason: str = ""
+    exit_code: int = 0
+
+
+class ContainerState(_Object, frozen=True):
+    """What a container does; at most one of these, none of them while it runs."""
+
+    waiting: ContainerWaiting | None = None
+    terminated: ContainerEnd | None = None
+
+
+class ContainerStatus(_Object, frozen=True):
+    """A container of a pod."""
+
+    ready: bool = False
+    state: ContainerState | None = None
+
+
+class PodCondition(_Object, frozen=True):
+    """One condition of a pod; `status` is `True`, `False` or `Unknown`."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
+class PodStatus(_Object, frozen=True):
+    """How a pod is."""
+
+    phase: str = ""
+    reason: str = ""
+    conditions: list[PodCondition] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+
+
+class Pod(_Object, frozen=True):
+    """A Pod (v1), as far as it says why it is not ready."""
+
+    metadata: Metadata = Metadata()
+    status: PodStatus = PodStatus()
 
 
 class ListMeta(_Object, frozen=True):

@@ -6,7 +6,8 @@ same turn of the loop and from one state of the view.
 
 An empty view needs a second witness: the slices alone cannot tell a Service that does not
 exist from one without pods. Then, and only then, the Service itself is read, and again every
-30 s while the view stays empty, because a Service can appear without any slice.
+30 s while the view stays empty, because a Service can appear without any slice. Its pods
+are the third, if they may be read: they tell why none of them is ready.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from kubbo.naming.kubernetes.client import ClusterClient
     from kubbo.naming.kubernetes.objects import EndpointSlice
+    from kubbo.naming.kubernetes.pods import PodsSeen
     from kubbo.naming.kubernetes.reflector import Failure, Reflector
     from kubbo.naming.kubernetes.view import SlicesView
     from kubbo.naming.kubernetes.watches import Follower
@@ -203,6 +205,13 @@ class _Run:
         """Publish that there is nobody, and why: the Service is the second witness."""
         not_before = max(self._ask_since, self._now() - _FRESH)
         asked, service = await follower.read_service(not_before=not_before)
+        pods: PodsSeen | None = None
+        if (
+            service is not None
+            and service.spec.selector
+            and self._joined.verdict is not Verdict.NO_PORT
+        ):
+            pods = await follower.read_pods(service.spec.selector)
         if self._ask_at is None or self._ask_since > not_before:
             return  # the view has changed meanwhile: it has been told, or is asked about again
         self._ask_at = self._now() + _ASK_AGAIN
@@ -216,8 +225,12 @@ class _Run:
             found=service,
             asked=asked,
             source=self._source,
+            pods=pods,
         )
-        self._say(Absent(reason, joined.excluded, self._steps(Step("service", count), joined)))
+        steps = self._steps(Step("service", count), joined)
+        if pods is not None and pods.asked:
+            steps = (*steps, Step("pods", pods.ready, str(pods)))
+        self._say(Absent(reason, joined.excluded, steps))
 
     def _say(self, resolution: Resolution) -> None:
         if resolution == self._told or (

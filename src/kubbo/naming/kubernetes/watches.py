@@ -2,7 +2,7 @@
 
 However many targets name a Service, whatever their ports, it is watched once; `sharing.py` says
 which watches that takes. Here are their tasks, who listens to them, and the reads of a Service
-that is the second witness of an empty view, which are shared too.
+that is the second witness of an empty view, and of its pods, which are shared too.
 
 A task lives as long as somebody needs its watch: the last one who leaves a namespace waits
 until its tasks have ended.
@@ -15,15 +15,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from kubbo.errors import ConfigError
-from kubbo.naming.kubernetes.client import SERVICES, ApiError
+from kubbo.naming.kubernetes.client import PODS, SERVICES, ApiError
 from kubbo.naming.kubernetes.collection import drive
-from kubbo.naming.kubernetes.reflector import Reflector
+from kubbo.naming.kubernetes.pods import MOST_PODS, PodsSeen, look_at
+from kubbo.naming.kubernetes.reflector import Reflector, Undecodable
 from kubbo.naming.kubernetes.sharing import FOLD_ABOVE, NAMESPACE, Sharing
 from kubbo.naming.kubernetes.slices import SERVICE_LABEL
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from kubbo.naming.kubernetes.client import ClusterClient
     from kubbo.naming.kubernetes.objects import Service
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower", "Watches"]
 
+_FORBIDDEN = 403
 _NOT_FOUND = 404
+_PODS_AGAIN = 120.0  # seconds between two looks at the pods of a Service without a ready one
+_PODS_FORBIDDEN = 3600.0  # likewise, where they may not be read
+_PODS_WITHIN = 2.0  # seconds: what is known without them is told after that
 
 
 class Watches:
@@ -110,6 +115,13 @@ class Follower:
         """
         return await self._group.read_service(self.service, not_before)
 
+    async def read_pods(self, selector: Mapping[str, str]) -> PodsSeen:
+        """Why the pods of the Service are not ready. Cancel safe.
+
+        They are read every two minutes at most, and where that is forbidden once an hour.
+        """
+        return await self._group.read_pods(self.service, selector)
+
 
 class _Followed:
     """What those who follow one Service share."""
@@ -119,6 +131,8 @@ class _Followed:
         self.reading = asyncio.Lock()
         self.read_at = float("-inf")
         self.read: tuple[bool, Service | None] = (False, None)
+        self.pods = PodsSeen(asked=False)
+        self.pods_again = float("-inf")
 
 
 class _Namespace:
@@ -266,6 +280,36 @@ class _Namespace:
                 followed.read = await self._get(name)
                 followed.read_at = began
             return followed.read
+
+    async def read_pods(self, name: str, selector: Mapping[str, str]) -> PodsSeen:
+        followed = self._followed[name]
+        async with followed.reading:
+            if self._now() >= followed.pods_again:
+                pause = _PODS_AGAIN
+                try:
+                    followed.pods = await self._list_pods(selector)
+                    if followed.pods.ready:  # the slices are behind: that will not last
+                        pause = 0.0
+                except ApiError as error:
+                    followed.pods = PodsSeen(asked=False)
+                    if error.failure.status == _FORBIDDEN:
+                        pause = _PODS_FORBIDDEN
+                except ConfigError:
+                    followed.pods = PodsSeen(asked=False)
+                followed.pods_again = self._now() + pause
+            return followed.pods
+
+    async def _list_pods(self, selector: Mapping[str, str]) -> PodsSeen:
+        page = await self._client.list_page(
+            PODS,
+            self._name,
+            label_selector=",".join(f"{key}={value}" for key, value in sorted(selector.items())),
+            limit=MOST_PODS,
+            within=_PODS_WITHIN,
+        )
+        if isinstance(page, Undecodable):
+            return PodsSeen(asked=False)
+        return look_at(page.items.values(), more=bool(page.continue_token))
 
     async def _get(self, name: str) -> tuple[bool, Service | None]:
         try:

@@ -9,6 +9,7 @@ import yaml
 
 from kubbo.naming.kubernetes.explain import absent, forbidden, role_binding_yaml, role_yaml
 from kubbo.naming.kubernetes.objects import Service, ServicePort, ServiceSpec
+from kubbo.naming.kubernetes.pods import PodsSeen
 from kubbo.naming.kubernetes.slices import Joined, Verdict
 
 DUBBO = ServicePort("dubbo", 80, 20880)
@@ -26,6 +27,7 @@ def service(**spec: Any) -> Service:
 
 
 NOBODY = Joined(Verdict.NO_SLICES)
+SELECTING = service(selector={"a": "1"}, ports=[DUBBO])
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,18 @@ NOBODY = Joined(Verdict.NO_SLICES)
          "does not exist"),
         (reason(Joined(Verdict.NOT_READY, not_ready=2, terminating=1), asked=False),
          "2 not ready and 1 terminating"),
+        (reason(Joined(Verdict.NOT_READY, not_ready=2), SELECTING, pods=PodsSeen(asked=False)),
+         "2 not ready; see why with `kubectl get pods -n shop -l a=1`"),
+        (reason(Joined(Verdict.NOT_READY, not_ready=2), SELECTING, pods=PodsSeen(asked=False)),
+         "`kubbo rbac --diagnose`"),
+        (reason(Joined(Verdict.NOT_READY, not_ready=2), SELECTING,
+                pods=PodsSeen(2, 0, (("Error", 2),), "greeter-1")),
+         "0 of 2 pods ready: Error (2); see more with `kubectl describe pod -n shop greeter-1`"),
+        (reason(NOBODY, SELECTING, pods=PodsSeen(1, 0, (("Unschedulable", 1),))),
+         "0 of 1 pod ready: Unschedulable (1)"),
+        (reason(NOBODY, SELECTING, pods=PodsSeen(1, 1)), "which no EndpointSlice shows yet"),
+        (reason(NOBODY, SELECTING, pods=PodsSeen()), "selector at all; compare"),
+        (reason(NOBODY, SELECTING, pods=PodsSeen(asked=False)), "(or none that has an address"),
         (reason(Joined(Verdict.NO_PORT, ports=("a (1)", "b (2)"), port_problem="two"),
                 service(), port=None), "kubernetes:///SERVICE.NAMESPACE:a"),
         (reason(Joined(Verdict.NO_PORT, ports=("dubbo (20880)",)), service(ports=[DUBBO]),
@@ -67,6 +81,9 @@ def test_the_role_and_its_binding_are_manifests() -> None:
     role = yaml.safe_load(role_yaml("shop"))
     assert (role["kind"], role["metadata"]["namespace"]) == ("Role", "shop")
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert "pods" not in role_yaml("shop")
+    asking = yaml.safe_load(role_yaml("shop", diagnose=True))["rules"]
+    assert asking == [*role["rules"], {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
     binding = yaml.safe_load(
         role_binding_yaml("shop", service_account="web", account_namespace="front")
     )
