@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from kubbo.cluster.attempts import SelectedAttempts
-from kubbo.cluster.balancers import DEFAULT_LOADBALANCE, LOADBALANCES, make_balance
+from kubbo.cluster.balancers import DEFAULT_LOADBALANCE, make_balance
 from kubbo.cluster.directory import Directory
 from kubbo.cluster.selection import Selection
 from kubbo.cluster.sequential import Failover
