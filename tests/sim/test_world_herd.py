@@ -109,7 +109,7 @@ def test_a_thousand_consumers_survive_a_restart_without_a_stampede(
 ):
     """However long the API server is away, from 0.05 to 60 s, every consumer lists once or
     twice, no second gets more than 20% of them, and the last view is right 10 s after its
-    return, which is sooner than two steps of backoff. `make soak` runs six lengths with five seeds."""
+    return, which is sooner than two steps of backoff. `make soak` runs six lengths, five seeds."""
     loop = SimLoop()
     found = run(bounces(loop, f"herd {seed}", lengths, abrupt=how == "crash"), loop=loop)
     print(*found, sep="\n")  # noqa: T201 - the numbers

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from kubbo.sim.loop import SimLoop
+    from kubbo.sim.secrets import ServingCertificate
 
 __all__ = [
     "DEAD_AFTER",
@@ -71,6 +72,9 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 
 UNREACHABLE_AFTER: Final = 3.0
 """Seconds until a dial of an address that no host has fails, as on one Ethernet segment."""
+
+TRANSITS_KEPT: Final = 600.0
+"""Seconds for which it is known how long what arrived had been on its way."""
 
 _FIRST_PORT = 32_768
 
@@ -124,6 +128,7 @@ class SimNetwork:
         names: addresses by host name.
         fired: how often each kind of fault has touched something.
         connections: the connections that are open, oldest first.
+        certificates: those of the servers at addresses and ports that speak TLS.
     """
 
     def __init__(
@@ -136,6 +141,8 @@ class SimNetwork:
         self.names: dict[str, list[str]] = {}
         self.fired: Counter[str] = Counter()
         self.connections: dict[Connection, None] = {}
+        self.certificates: dict[tuple[str, int], ServingCertificate] = {}
+        self._transits: dict[str, deque[tuple[float, float]]] = {}
         self._hosts: dict[str, None] = {HOST.get(): None}
         self._balanced: dict[str, tuple[str, ...]] = {}
         self._paths: dict[tuple[str, str], Path] = {}
@@ -356,6 +363,19 @@ class SimNetwork:
             seconds += path.delay
         return seconds
 
+    def note_arrival(self, host: str, seconds: float) -> None:
+        """Bytes that a client on this host has got were on their way for so long."""
+        if seconds > self.latency[1]:
+            noted = self._transits.setdefault(host, deque())
+            noted.append((self.loop.time(), seconds))
+            while noted[0][0] < self.loop.time() - TRANSITS_KEPT:
+                noted.popleft()
+
+    def longest_transit(self, host: str, since: float) -> float:
+        """The longest way of what came to the clients on a host since a time, in seconds."""
+        noted = self._transits.get(host, ())
+        return max((took for at, took in noted if at >= since), default=self.latency[1])
+
     def left_open(self) -> list[str]:
         """Transports and listeners that are open, for a person to read."""
         ends = [end for one in self.connections for end in (one.client, one.server)]
@@ -435,9 +455,9 @@ class _Stream:
         self.target = target
         self.path = path
         path.streams[self] = None
-        self.unsent: deque[bytes] = deque()
+        self.unsent: deque[tuple[float, bytes]] = deque()  # since when
         self.unsent_bytes = 0
-        self.flight: deque[tuple[float, bytes]] = deque()  # empty bytes: the end
+        self.flight: deque[tuple[float, float, bytes]] = deque()  # until, since; empty: the end
         self.under_way_bytes = 0  # in flight, or arrived and not read
         self.last_arrival = 0.0
         self.timer: asyncio.TimerHandle | None = None
@@ -447,7 +467,7 @@ class _Stream:
 
     def send(self, data: bytes) -> None:
         """Queue bytes."""
-        self.unsent.append(data)
+        self.unsent.append((self.network.loop.time(), data))
         self.unsent_bytes += len(data)
         self.pump()
 
@@ -471,24 +491,24 @@ class _Stream:
                 path.buffered.fire()
                 return
         while self.unsent and self.under_way_bytes < WINDOW_BYTES and not self.ended:
-            chunk = self.unsent.popleft()
+            since, chunk = self.unsent.popleft()
             self.unsent_bytes -= len(chunk)
             cut = self.cut
             if cut is not None and len(chunk) >= cut.left_bytes:
-                self._cut_off(chunk, cut)
+                self._cut_off(since, chunk, cut)
                 return
             if cut is not None:
                 cut.left_bytes -= len(chunk)
-            self._launch(chunk)
+            self._launch(since, chunk)
         if self.finished and not self.unsent and not self.ended:
             self.ended = True
-            self._launch(b"")
+            self._launch(self.network.loop.time(), b"")
         self.source.sent()
 
-    def _cut_off(self, chunk: bytes, cut: _Cut) -> None:
+    def _cut_off(self, since: float, chunk: bytes, cut: _Cut) -> None:
         cut.injection.fire()
         if cut.left_bytes:
-            self._launch(chunk[: cut.left_bytes])
+            self._launch(since, chunk[: cut.left_bytes])
         self.unsent.clear()
         self.unsent_bytes = 0
         self.ended = self.finished = True
@@ -498,14 +518,14 @@ class _Stream:
             for end in (self.source, self.target):
                 self.network.loop.call_at(at, end.lose, _reset(), context=end.context)
         else:
-            self._launch(b"")
+            self._launch(self.network.loop.time(), b"")
         self.source.sent()
 
-    def _launch(self, chunk: bytes) -> None:
+    def _launch(self, since: float, chunk: bytes) -> None:
         loop = self.network.loop
         self.last_arrival = max(self.last_arrival, loop.time() + self.network.draw(self.path))
         self.under_way_bytes += len(chunk)
-        self.flight.append((self.last_arrival, chunk))
+        self.flight.append((self.last_arrival, since, chunk))
         if self.timer is None:
             self.timer = loop.call_at(self.last_arrival, self._arrive, context=self.target.context)
 
@@ -513,7 +533,9 @@ class _Stream:
         self.timer = None
         now = self.network.loop.time()
         while self.flight and self.flight[0][0] <= now:
-            self.target.take(self.flight.popleft()[1])
+            _, since, chunk = self.flight.popleft()
+            self.target.note_arrival(now - since)
+            self.target.take(chunk)
         if self.flight and self.timer is None:
             self.timer = self.network.loop.call_at(
                 self.flight[0][0], self._arrive, context=self.target.context
@@ -667,6 +689,11 @@ class End(asyncio.Transport):
         elif self._paused and waiting <= self._low and not self.lost:
             self._paused = False
             self.protocol.resume_writing()
+
+    def note_arrival(self, seconds: float) -> None:
+        """Bytes arrived that were on their way for so long."""
+        if self.listener is None:
+            self._network.note_arrival(self._name[0], seconds)
 
     def take(self, data: bytes) -> None:
         """Bytes have arrived; none: the end of the stream has."""

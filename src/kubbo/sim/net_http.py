@@ -1,17 +1,19 @@
 """aiohttp's client over the simulated network: what its connector for TCP does, without sockets.
 
-Only the opening of a connection differs; pooling, timeouts and HTTP are aiohttp's own.
+Only the opening of a connection differs; pooling, timeouts and HTTP are aiohttp's own. Of TLS there
+is only the decision whether to believe the server's certificate: see `kubbo.sim.secrets`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from kubbo.sim.net import DEAD_AFTER
+from kubbo.sim.net import DEAD_AFTER, SimNetwork
 
 if TYPE_CHECKING:
     from aiohttp.client import ClientTimeout
@@ -58,4 +60,21 @@ class SimConnector(aiohttp.BaseConnector):
             raise aiohttp.ClientConnectorError(req.connection_key, error) from error
         finally:
             DEAD_AFTER.reset(before)
+        try:
+            self._believe(req, host, port)
+        except ssl.SSLCertVerificationError as error:
+            protocol.close()
+            raise aiohttp.ClientConnectorCertificateError(req.connection_key, error) from error
         return protocol
+
+    def _believe(self, req: ClientRequest, host: str, port: int) -> None:
+        network = getattr(self._loop, "network", None)
+        if not (isinstance(network, SimNetwork) and req.is_ssl()):
+            return
+        certificate, context = network.certificates.get((host, port)), req.ssl
+        if certificate is not None and isinstance(context, ssl.SSLContext):
+            try:
+                certificate.check(context)
+            except ssl.SSLCertVerificationError:
+                network.fired["certificate not believed"] += 1
+                raise

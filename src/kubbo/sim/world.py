@@ -22,19 +22,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from kubbo.naming.kubernetes.client import ClusterClient
-from kubbo.naming.kubernetes.credentials import Access, TokenFile
+from kubbo.naming.kubernetes.credentials import Access, TlsFiles, TokenFile
 from kubbo.naming.kubernetes.resolver import KubernetesResolver
 from kubbo.naming.resolution import Absent, Failed, Members, Pending
+from kubbo.naming.snapshot import SnapshotError, SnapshotResolver
 from kubbo.naming.target import KubernetesTarget
 from kubbo.sim.apiserver import ApiServer, Change, Rule, Store
+from kubbo.sim.disk import SimDisk, SimSnapshotFile
 from kubbo.sim.endpointslices import EndpointSliceController
 from kubbo.sim.net import SimNetwork
 from kubbo.sim.net_http import SimConnector
+from kubbo.sim.secrets import AUTHORITIES, ProjectedVolume, ServingCertificate
 from kubbo.sim.world_churn import Churn
 from kubbo.sim.world_truth import Broken, Truth, View
 
 if TYPE_CHECKING:
-    from kubbo.naming.resolution import Resolution
+    from kubbo.naming.resolution import Resolution, Resolver
+    from kubbo.naming.snapshot import SnapshotFile
     from kubbo.sim.loop import SimLoop
 
 __all__ = [
@@ -52,21 +56,29 @@ __all__ = [
 API, REPLICA, VIRTUAL, API_PORT = "10.0.0.1", "10.0.0.2", "10.96.0.1", 6443
 NAMESPACE = "shop"
 
-BOUND: Final = 175.0
-"""Seconds that a view which calls itself healthy may lag behind, the worst of several silences in
-a row: 80 without a sign of life, or of doubt after a broken watch; two lists that are not answered
-for 30 each; a replica that is 15 behind; a path that delays by 8 each way."""
+LAG: Final = 15.0
+"""Seconds that a replica may be behind the store."""
+
+BOUND: Final = 90.0 + LAG
+"""Seconds that a view which calls itself healthy may lag behind: what a client promises, counted
+from the last sign of life, and what the server that gave it was behind. How long that sign was on
+its way comes on top; the network knows it."""
 
 BUDGET: Final = {1.0: 12, 10.0: 25, 60.0: 30, 600.0: 120}
 """Requests that one resolver sends at most within so many seconds, whatever goes wrong."""
 
+_KEEPERS = 2  # consumers that write snapshots: real files take real time
 _EPOCH = 1_700_000_000.0  # the wall clock of a world when its loop is at 0
 
 
 class Consumer:
-    """One consumer pod: its client, its resolver, and what that published last."""
+    """One consumer pod: its client, its resolver, and what that published last.
 
-    def __init__(self, world: World, number: int, service: str) -> None:
+    Attributes:
+        snapshot: the file in which it keeps its views, if it keeps them.
+    """
+
+    def __init__(self, world: World, number: int, service: str, *, keeps: bool = False) -> None:
         self.service = service
         self.host = f"10.1.{number // 250}.{number % 250 + 2}"
         self.resolution: Resolution = Pending()
@@ -77,16 +89,24 @@ class Consumer:
             self._connect,
             rng=world.random(f"consumer {number}"),
         )
+        self.snapshot = world.snapshot(service) if keeps else None
         self._world = world
         self._client: ClusterClient | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to watch."""
+        resolver: Resolver = self.resolver
+        if self.snapshot is not None:
+            resolver = SnapshotResolver(resolver, self._open_snapshot, wall=self._world.wall)
         with self._world.network.on(self.host):
             self._task = asyncio.create_task(
-                self.resolver.watch(self._publish), name=f"consumer {self.host}"
+                resolver.watch(self._publish), name=f"consumer {self.host}"
             )
+
+    async def _open_snapshot(self) -> SnapshotFile:
+        assert self.snapshot is not None
+        return self.snapshot
 
     async def _connect(self) -> ClusterClient:
         self._client = ClusterClient(self._world.credentials, connector=SimConnector)
@@ -94,7 +114,7 @@ class Consumer:
 
     def _publish(self, resolution: Resolution) -> None:
         self.resolution = resolution
-        self.view = View.of(resolution)
+        self.view = View.of(resolution, self.view, self._world.loop.time())
         self.publications += 1
         self._world.note(self, resolution)
 
@@ -138,24 +158,32 @@ class World:
         self.churn = Churn(
             self.store, self.random("churn"), namespace=NAMESPACE, names=self.services
         )
-        self.truth = Truth(self.store, loop, bound=BOUND)
+        self.truth = Truth(self.store, loop, bound=BOUND, lag=LAG)
         self.fired: Counter[str] = self.network.fired
         self.most_requests: Counter[float] = Counter()
-        self.consumers = [
-            Consumer(self, number, self.services[number % services]) for number in range(consumers)
-        ]
         self._directory = tempfile.TemporaryDirectory(prefix="kubbo-sim-")
-        self._token_path = Path(self._directory.name) / "token"
+        self.disk = SimDisk()
+        self.consumers = [
+            Consumer(self, number, self.services[number % services], keeps=number < _KEEPERS)
+            for number in range(consumers)
+        ]
+        secrets = Path(self._directory.name) / "serviceaccount"
+        secrets.mkdir()
+        self._secrets = ProjectedVolume(secrets)
+        self.certificate = ServingCertificate(AUTHORITIES[0])
+        self.network.certificates[VIRTUAL, API_PORT] = self.certificate
         self._token = ""
         self._tokens = 0
         self.credentials = Access(
-            server=f"http://{VIRTUAL}:{API_PORT}",
+            server=f"https://{VIRTUAL}:{API_PORT}",
             namespace=NAMESPACE,
             source="the simulation",
-            identity=TokenFile(self._token_path),
+            identity=TokenFile(secrets / "token"),
+            tls=TlsFiles(ca_file=secrets / "ca.crt"),
         )
         self.controller = EndpointSliceController(self.store)
         self._behind: deque[tuple[float, Change]] = deque()
+        self.snapshots_judged = 0
         self._requests: dict[tuple[str, float], deque[float]] = {}
         self._digest = hashlib.sha256()
         self._unsubscribe = self.store.subscribe(self._replicate)
@@ -166,21 +194,27 @@ class World:
         return random.Random(f"{self.seed}/{purpose}")  # noqa: S311 - repeatable on purpose
 
     def _make_store(self, purpose: str) -> Store:
-        return Store(clock=self._wall, rng=self.random(purpose))
+        return Store(clock=self.wall, rng=self.random(purpose))
 
     def _make_server(self, host: str, store: Store) -> ApiServer:
         server = ApiServer(store, host=host, port=API_PORT, rng=self.random(f"server {host}"))
         server.observer = self._count_request if host == API else self._count_replica_request
         return server
 
-    def _wall(self) -> float:
+    def wall(self) -> float:
+        """The time on the wall, in seconds."""
         return _EPOCH + self.loop.time()
+
+    def snapshot(self, service: str) -> SimSnapshotFile:
+        """The file in which a consumer of a Service keeps its view."""
+        directory = Path(self._directory.name) / f"snapshots-{service}"
+        return SimSnapshotFile(self.disk, directory, f"kubernetes:///{service}", "the simulation")
 
     # --- life
 
     async def __aenter__(self) -> Self:
         self.swap_token()
-        self.write_token()
+        self.write_secrets()
         with self.network.on(API):
             await self.server.start()
         with self.network.on(REPLICA):
@@ -219,9 +253,15 @@ class World:
                 said = "pending"
         self._digest.update(f"{self.loop.time():.6f} {consumer.host} {said}\n".encode())
         try:
-            self.truth.judge(NAMESPACE, consumer.service, consumer.view)
+            self._judge(consumer)
         except Broken as error:
             self._broken = self._broken or error
+
+    def _judge(self, consumer: Consumer) -> None:
+        since = consumer.view.stale_since
+        since = (self.loop.time() if since is None else since) - BOUND
+        on_the_way = self.network.longest_transit(consumer.host, since)
+        self.truth.judge(NAMESPACE, consumer.service, consumer.view, on_the_way=on_the_way)
 
     @property
     def trace(self) -> str:
@@ -236,9 +276,25 @@ class World:
         """
         for consumer in self.consumers:
             consumer.check()
-            self.truth.judge(NAMESPACE, consumer.service, consumer.view)
+            self._judge(consumer)
+            self._check_snapshot(consumer)
         if self._broken is not None:
             raise self._broken
+
+    def _check_snapshot(self, consumer: Consumer) -> None:
+        """What is on the disk is a whole file of what the store had, and nothing beside it."""
+        if consumer.snapshot is None or not consumer.snapshot.path.exists():
+            return
+        left = [path.name for path in consumer.snapshot.path.parent.iterdir()]
+        try:
+            endpoints, age = consumer.snapshot.read(self.wall())
+        except SnapshotError as error:
+            raise Broken(f"at {self.loop.time():.3f} s {error}") from error
+        if left != [consumer.snapshot.path.name]:
+            raise Broken(f"at {self.loop.time():.3f} s the snapshots lie among {left}")
+        self.snapshots_judged += 1
+        addresses = frozenset(endpoint.key for endpoint in endpoints)
+        self.truth.judge_saved(NAMESPACE, consumer.service, addresses, age)
 
     def differences(self) -> list[str]:
         """How the views of the consumers differ from the truth of now."""
@@ -293,7 +349,7 @@ class World:
     # --- tokens and histories
 
     def swap_token(self) -> None:
-        """Let the servers know only a new token; `write_token` tells the consumers."""
+        """Let the servers know only a new token; `write_secrets` tells the consumers."""
         before, self._tokens = self._token, self._tokens + 1
         self._token = f"token-{self._tokens}"
         rules = [Rule(verb, "endpointslices", NAMESPACE) for verb in ("get", "list", "watch")]
@@ -302,9 +358,14 @@ class World:
             if before:
                 server.access.revoke(before)
 
-    def write_token(self) -> None:
-        """Put the token into the consumers' file, as the kubelet does in time."""
-        self._token_path.write_text(self._token)
+    def swap_authority(self) -> None:
+        """Give the server a certificate of another authority; `write_secrets` says of which."""
+        number = AUTHORITIES.index(self.certificate.issuer)
+        self.certificate.issuer = AUTHORITIES[(number + 1) % len(AUTHORITIES)]
+
+    def write_secrets(self) -> None:
+        """Put token and authority into the consumers' volume, as the kubelet does in time."""
+        self._secrets.write({"token": self._token, "ca.crt": self.certificate.issuer})
 
     async def restart(self, seconds: float, *, abrupt: bool) -> None:
         """Stop the server, and start it again with its data."""

@@ -18,7 +18,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
 from kubbo.sim.apiserver import Answer, Cut, Drop, ErrorEvent, Fault, Hang
-from kubbo.sim.world import API, API_PORT, REPLICA, VIRTUAL, World
+from kubbo.sim.world import API, API_PORT, LAG, REPLICA, VIRTUAL, World
 from kubbo.sim.world_truth import Broken
 
 if TYPE_CHECKING:
@@ -67,10 +67,17 @@ KINDS: Final = (
     "server restart",
     "server crash",
     "token swap",
+    "authority swap",
+    "certificate expired",
+    "certificate not believed",
+    "disk full",
     "black hole",
     "delay",
     "buffering proxy",
     "lost bookmark",
+    "stream refused",
+    "stream ignored",
+    "stream unmarked",
     "lagging replica",
     "restore",
     "wipe",
@@ -101,6 +108,10 @@ class Storm:
             (2.0, self._compact),
             (0.5, self._restart),
             (0.5, self._swap_token),
+            (0.5, self._swap_authority),
+            (0.5, self._expire_certificate),
+            (2.0, self._spoil_streams),
+            (1.0, self._fill_disk),
             *(
                 ()
                 if loud
@@ -138,10 +149,18 @@ class Storm:
             server.bookmarks = True
             world.fired["lost bookmark"] += server.lost_bookmarks
             server.lost_bookmarks = 0
+            server.streams = "offered"
+            for how, times in server.streams_spoilt.items():
+                world.fired[f"stream {how}"] += times
+            server.streams_spoilt.clear()
         world.network.heal()
         world.network.balance(VIRTUAL, [API])
         world.set_lag(0.0)
-        world.write_token()
+        world.certificate.expired = False
+        world.write_secrets()
+        world.disk.room_bytes = None
+        world.fired["disk full"] += world.disk.refused
+        world.disk.refused = 0
 
     # --- requests
 
@@ -248,16 +267,37 @@ class Storm:
     async def _swap_token(self) -> None:
         self._world.fired["token swap"] += 1
         self._world.swap_token()
-        self._world.loop.call_later(self._rng.uniform(0.0, 15.0), self._world.write_token)
+        self._world.loop.call_later(self._rng.uniform(0.0, 15.0), self._world.write_secrets)
+
+    async def _swap_authority(self) -> None:
+        self._world.fired["authority swap"] += 1
+        self._world.swap_authority()
+        self._world.loop.call_later(self._rng.uniform(0.0, 15.0), self._world.write_secrets)
+
+    async def _expire_certificate(self) -> None:
+        self._world.fired["certificate expired"] += 1
+        self._world.certificate.expired = True
+        await asyncio.sleep(self._rng.uniform(0.5, 20.0))
+        self._world.certificate.expired = False
 
     async def _lose_bookmarks(self) -> None:
         self._world.server.bookmarks = False
         await asyncio.sleep(self._rng.uniform(60.0, 120.0))
 
+    async def _spoil_streams(self) -> None:
+        how = self._rng.randrange(4)
+        for server in (self._world.server, self._world.replica):
+            server.streams = ("offered", "refused", "ignored", "unmarked")[how]
+
+    async def _fill_disk(self) -> None:
+        """Leave room for some bytes of each file; a disk that is full has none at all."""
+        disk = self._world.disk
+        disk.room_bytes = self._rng.choice((None, 0, self._rng.randrange(1, 600)))
+
     async def _lag(self) -> None:
         """Let new connections go to a server that is behind."""
         world = self._world
-        world.set_lag(self._rng.uniform(1.0, 15.0))
+        world.set_lag(self._rng.uniform(1.0, LAG))
         world.network.balance(VIRTUAL, [API, REPLICA])
         world.server.disconnect()
         await asyncio.sleep(self._rng.uniform(5.0, 60.0))

@@ -8,7 +8,8 @@ serve. Slices in a simulation have one port, named as the targets ask for it.
 Two rules are held against what is published, when it is published and as time passes:
 
 - *No mixture, and no ghosts.* It is a whole state that the store really had, at most `bound`
-  seconds ago; counted to now, or to the moment from which the view calls itself stale.
+  seconds ago; or, where the view calls itself stale, at most `lag` seconds before the moment since
+  when it says so. On top comes how long what was heard had been on its way.
 - *In the end right.* `differs` says whether a view is not the truth of now.
 
 A restore of a backup, or the loss of all data, makes another history with the same version
@@ -43,17 +44,22 @@ class View:
     addresses: frozenset[Address] | None
     """None: the resolution does not say."""
     stale_since: float | None = None
+    changed_at: float = 0.0
+    """Since when it has these addresses; not what the resolution says, but the loop's time."""
 
     @classmethod
-    def of(cls, resolution: Resolution) -> View:
-        """The view that a resolution gives; of Pending and Failed none."""
+    def of(cls, resolution: Resolution, before: View, now: float) -> View:
+        """The view that a resolution gives, after another; of Pending and Failed none."""
+        stale_since: float | None = None
         match resolution:
             case Members(endpoints, stale_since=stale_since):
-                return cls(frozenset(one.key for one in endpoints), stale_since)
+                addresses = frozenset(one.key for one in endpoints)
             case Absent():
-                return cls(frozenset())
+                addresses = frozenset[Address]()
             case _:
-                return cls(None)
+                return cls(None, None, now)
+        changed_at = before.changed_at if addresses == before.addresses else now
+        return cls(addresses, stale_since, changed_at)
 
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
@@ -108,16 +114,20 @@ class Truth:
     Attributes:
         judged: publications that were held against the rules.
         excused: those of them that were no state, soon after a restore.
-        oldest: the age of the oldest state that was published, in seconds.
+        oldest: the age of the oldest state that was published as healthy, in seconds, without
+            the time that it was on its way.
+        oldest_stale: likewise of those that called themselves stale, at the time since when.
     """
 
-    def __init__(self, store: Store, loop: SimLoop, *, bound: float) -> None:
+    def __init__(self, store: Store, loop: SimLoop, *, bound: float, lag: float) -> None:
         self.judged = 0
         self.excused = 0
         self.oldest = 0.0
+        self.oldest_stale = 0.0
         self._store = store
         self._loop = loop
         self._bound = bound
+        self._lag = lag
         self._services: dict[tuple[str, str], ServiceTruth] = {}
         self._restored_at = float("-inf")
         self._unsubscribe = store.subscribe(self._take)
@@ -153,8 +163,10 @@ class Truth:
         for owner, slices in found.items():
             self.service(*owner).replace(slices, now)
 
-    def judge(self, namespace: str, name: str, view: View) -> None:
+    def judge(self, namespace: str, name: str, view: View, *, on_the_way: float) -> None:
         """Hold what is published now against the first rule.
+
+        `on_the_way`: how many seconds what was heard last may have been on its way.
 
         Raises:
             Broken: it is a mixture of states, or too old.
@@ -163,17 +175,46 @@ class Truth:
             return
         self.judged += 1
         truth, now = self.service(namespace, name), self._loop.time()
+        stale = view.stale_since is not None
         until = now if view.stale_since is None else view.stale_since
         age = truth.age(view.addresses, until)
-        if age is not None and age <= self._bound:
-            self.oldest = max(self.oldest, age)
-        elif 0.0 <= until - self._restored_at <= self._bound:
+        bound = (self._lag if stale else self._bound) + on_the_way
+        if age is not None and age <= bound:
+            if stale:
+                self.oldest_stale = max(self.oldest_stale, age - on_the_way)
+            else:
+                self.oldest = max(self.oldest, age - on_the_way)
+        elif 0.0 <= max(until, view.changed_at) - self._restored_at <= self._bound:
             self.excused += 1
         else:
             held = "never held" if age is None else f"last held {age:.1f} s before"
             raise Broken(
                 f"at {now:.3f} s (stale since: {view.stale_since}) {sorted(view.addresses)} is "
-                f"published for {name}, which the store {held}; now it holds {sorted(truth.now)}"
+                f"published for {name}, which the store {held}; now it holds {sorted(truth.now)}; "
+                f"what was heard may have been on its way for {on_the_way:.1f} s, the last "
+                f"restore was at {self._restored_at:.1f} s"
+            )
+
+    def judge_saved(
+        self, namespace: str, name: str, addresses: frozenset[Address], age: float
+    ) -> None:
+        """Hold a snapshot against the first rule: it is a state that the store had once.
+
+        How old it was when it was written is judged when it is published. `age` is that of the
+        file, in seconds.
+
+        Raises:
+            Broken: it is a mixture of states.
+        """
+        truth, now = self.service(namespace, name), self._loop.time()
+        if truth.age(addresses, now) is not None:
+            return
+        if 0.0 <= now - age - self._restored_at <= self._bound:
+            self.excused += 1
+        else:
+            raise Broken(
+                f"at {now:.3f} s a snapshot of {age:.1f} s ago has {sorted(addresses)} for {name}, "
+                "which the store never held"
             )
 
     def differs(self, namespace: str, name: str, view: View) -> str:

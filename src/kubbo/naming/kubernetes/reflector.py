@@ -48,6 +48,7 @@ its progress.
 Age. A view is confirmed by a whole list, an event or a bookmark, and `stale_since`, once the
 source is lost, is the time of the last of these. That a server accepted a watch shows that it is
 back, so the view is healthy again; it confirms nothing, since what changed may not have come yet.
+Nor do events that come at once with a watch, which are as old as the gap that they fill.
 A view that calls itself healthy was confirmed within the last 90 s: no stream goes on longer
 than 77 s without that, and a list that is to confirm gets no more time than is left of the 90.
 
@@ -120,6 +121,7 @@ _STREAM_AGAIN = 600.0
 _HERD_SPREAD = 6.5
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
+_BACKLOG = 1.0  # events that come sooner after the answer may be old
 _EARLY = 0.9  # of its timeout: the server ended the watch for a reason of its own
 _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
 _RETURN_SPREAD = 0.5
@@ -334,6 +336,7 @@ class Reflector(Generic[T]):
         self._streams_from = float("-inf") if streams else float("inf")
         self._watch_began = 0.0
         self._watch_timeout = 0.0
+        self._backlog_until = 0.0
         self._confirmed = 0.0
         self._doubtful_from = float("inf")
         self._failures = Backoff(rng)
@@ -411,6 +414,7 @@ class Reflector(Generic[T]):
                 return self._receive_page(event, now)
             case Opened():
                 self._forbidden_again = False
+                self._backlog_until = now + _BACKLOG
                 if self._phase is not _Phase.STREAMING:
                     self._find()
                 return None
@@ -422,7 +426,10 @@ class Reflector(Generic[T]):
                 return self._receive_mark(event, now)
             case Bookmark():
                 self.counters.bookmarks += 1
-                return self._advance(event.resource_version, now)
+                action = self._advance(event.resource_version, now)
+                if action is None:
+                    self._confirm(now)
+                return action
             case Undecodable():
                 self.counters.undecodable += 1
                 return self._resync(now, event.reason)
@@ -526,11 +533,12 @@ class Reflector(Generic[T]):
     def _receive_change(self, change: Changed[T], now: float) -> Action | None:
         self.counters.events += 1
         if change.resource_version == self._version:
-            self._confirm(now)
             return None  # told twice
         action = self._advance(change.resource_version, now)
         if action is not None:
             return action
+        if now >= self._backlog_until:
+            self._confirm(now)
         if change.type == "DELETED":
             if self.items.pop(change.name, None) is None:
                 return None
@@ -550,7 +558,6 @@ class Reflector(Generic[T]):
             self._version = _NEWEST_VERSION
             return self._resync(now)
         self._version = resource_version
-        self._confirm(now)
         return None
 
     def _receive_end(self, now: float) -> Action:

@@ -346,6 +346,23 @@ def test_an_accepted_watch_does_not_confirm_a_view() -> None:
     assert script.reflector.stale_since == heard
 
 
+def test_what_fills_a_gap_does_not_confirm_a_view() -> None:
+    """The first of the events that a resumed watch brings may be as old as the gap: if it breaks
+    after that one, the view is stale since before."""
+    script = Script().watching()
+    confirmed = script.now
+    script.after(20, RESET)
+    script.timer()
+    script.tell(Opened(), added("b", 11), RESET)
+    assert script.reflector.items == {"a": "v", "b": "v"}
+    assert script.reflector.stale_since == confirmed
+    script.timer()
+    script.tell(Opened())
+    script.after(2, added("c", 12))
+    script.after(1, RESET)
+    assert script.reflector.stale_since == script.now - 1
+
+
 def test_after_a_long_break_a_list_comes_first() -> None:
     """A view that nothing confirmed for 77 s is not resumed."""
     script = Script().watching()
