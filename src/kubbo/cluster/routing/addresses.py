@@ -78,7 +78,7 @@ def parse_address(text: str) -> Address:
         octets = [_octet(part) for part in parts]
         if None not in octets:
             return Address(text, port, octets=tuple(each for each in octets if each))
-    elif host and not host[-1].isdigit() and not set(host) & set("*[]:, "):
+    elif any(each.isalpha() for each in host) and not set(host) & set("*[]:, "):
         return Address(text, port, host=host)  # a name, which static targets may have
     raise ValueError(
         f"{text!r} is no address; write 10.0.0.1:20880, 10.0.*.*, 10.0.0.1-9 or 10.0.0.0/16"
@@ -93,7 +93,7 @@ def _split(text: str) -> tuple[str, int]:
         host, _, port = text.partition(":")
     else:
         return text, 0
-    if not port:
+    if not port and not text.endswith(":"):
         return host, 0
     if not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 <= int(port) < 65536:
         raise ValueError(f"{text!r} has no port after its ':'; write it like 10.0.0.1:20880")

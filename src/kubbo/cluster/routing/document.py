@@ -97,7 +97,7 @@ class Node:
         value = self.value
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and not _huge(value):
             return str(value)
         if not isinstance(value, str):
             raise self.refuse("a text")

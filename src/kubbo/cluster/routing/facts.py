@@ -35,6 +35,9 @@ _APPLICATION_LABELS: Final = (
     "app",
     "kubernetes.io/service-name",
 )
+MAX_BITS: Final = 1_024
+"""Of a whole number that rules compare: Python refuses to write very long ones."""
+
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -171,7 +174,7 @@ def as_text(value: Value) -> str | None:
         case Enum():
             return value.name
         case int():
-            return str(value)
+            return str(value) if value.bit_length() <= MAX_BITS else None
         case float():
             return repr(value)
         case _:
