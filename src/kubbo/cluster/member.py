@@ -30,8 +30,6 @@ WINDOW: Final = 30.0
 FAULT_SECONDS: Final = 1.0
 """What an attempt that was no answer counts for in `recent`."""
 
-_Totals = tuple[int, int, float]
-
 
 @dataclass(slots=True, eq=False)
 class Member:
@@ -61,7 +59,11 @@ class Member:
     answered: int = 0
     answered_seconds: float = 0.0
     rests_until: float = -inf
-    _window: tuple[float, _Totals, _Totals] = (-inf, (0, 0, 0.0), (0, 0, 0.0))
+    _newer_at: float = -inf
+    _newer_attempts: int = 0
+    _newer_spent: float = 0.0
+    _older_attempts: int = 0
+    _older_spent: float = 0.0
 
     def measure(self, elapsed: float, now: float) -> None:
         """Take the `elapsed` seconds of an attempt into the latency."""
@@ -77,17 +79,23 @@ class Member:
 
         An attempt that was a fault, or that nobody waited for, counts for `FAULT_SECONDS`.
         """
-        since, newer, older = self._window
-        if now - since >= WINDOW:
-            totals = (self.attempts, self.answered, self.answered_seconds)
-            older = totals if now - since >= 2 * WINDOW and since != -inf else newer
-            self._window = (now, totals, older)
-        attempts = self.attempts - older[0]
+        if now - self._newer_at >= WINDOW:
+            self._slide(now)
+        attempts = self.attempts - self._older_attempts
         if not attempts:
             return 0.0
-        answered = self.answered - older[1]
-        seconds = self.answered_seconds - older[2] + (attempts - answered) * FAULT_SECONDS
-        return max(seconds / attempts, 1e-9)
+        spent = self.answered_seconds + (self.attempts - self.answered) * FAULT_SECONDS
+        return max(1e-9, spent - self._older_spent) / attempts
+
+    def _slide(self, now: float) -> None:
+        """Look back to the last mark from now on, and set a new one."""
+        attempts = self.attempts
+        spent = self.answered_seconds + (attempts - self.answered) * FAULT_SECONDS
+        if WINDOW <= now - self._newer_at < 2 * WINDOW:
+            self._older_attempts, self._older_spent = self._newer_attempts, self._newer_spent
+        elif self._newer_at != -inf:
+            self._older_attempts, self._older_spent = attempts, spent
+        self._newer_at, self._newer_attempts, self._newer_spent = now, attempts, spent
 
 
 class Picker(Protocol):

@@ -31,7 +31,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from hashlib import blake2b
 from itertools import accumulate
-from operator import itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -41,7 +40,7 @@ from kubbo.cluster.balancers.settings import number, numbers
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from kubbo.cluster.member import Member, Picker, Pool
     from kubbo.config import Parameter
@@ -61,6 +60,9 @@ CANDIDATES: Final = 32
 FULL: Final = 4
 """Members of a key that may be full; then the one with the least load of these and as many that
 are drawn takes the call."""
+
+MAX_RINGS: Final = 100
+"""Kinds of calls whose rings are kept until the next view."""
 
 ALWAYS: Final = 4
 """Calls in flight that a member accepts in any case: a share of little is next to nothing."""
@@ -92,7 +94,7 @@ class ConsistentHashBalance:
         self._key = _key_of(arguments)
         self._probes = max(1, round(nodes / NODES_A_PROBE))
         self._load = load
-        self._ring: Ring | None = None
+        self._rings: dict[tuple[Hashable, ...], Ring] = {}
 
     @classmethod
     def of(cls, rng: random.Random, parameters: Mapping[str, Parameter]) -> ConsistentHashBalance:
@@ -111,18 +113,19 @@ class ConsistentHashBalance:
     def bind(self, pool: Pool) -> Picker:
         """See `LoadBalance.bind`."""
         members = pool.members
-        ring = self._ring
+        ring = self._rings.get(pool.kinds)
         if ring is None or ring.members != members:
-            ring = self._ring = Ring(members, ring)
+            ring = Ring.of(members) if ring is None else ring.changed(members)
+            if len(self._rings) >= MAX_RINGS:
+                self._rings.clear()
+            self._rings[pool.kinds] = ring
         heaviest = max(pool.weights)
-        if heaviest <= 0:
-            accepting = dict.fromkeys(members, _RING)
-            bounds = dict.fromkeys(members, self._load)
-        else:
-            mean = sum(pool.weights) / len(members)
-            weighted = tuple(zip(members, pool.weights, strict=True))
-            accepting = {member: int(weight / heaviest * _RING) for member, weight in weighted}
-            bounds = {member: self._load * weight / mean for member, weight in weighted}
+        even = heaviest <= 0 or min(pool.weights) == heaviest
+        shares: dict[Member, float] = {}
+        if not even:
+            shares = dict(zip(members, pool.weights, strict=True))
+        bound = self._load if even else self._load / (sum(pool.weights) / len(members))
+        accepted = 0.0 if even else _RING / heaviest
         key_of, find, probes = self._key, ring.find, self._probes
         random, count = self._rng.random, len(members)
         draw = Draw(pool, self._rng)
@@ -137,14 +140,16 @@ class ConsistentHashBalance:
             for _ in range(CANDIDATES):
                 member = find(hashed, probes)
                 hashed = _spread(hashed + 1)
-                # The candidate has a right to this key by its weight ...
-                if hashed < accepting[member] and not (avoid and member in avoid):
-                    # ... and has room for this call.
-                    if member.active < max(ALWAYS, bounds[member] * average):
-                        return member
-                    full.append(member)
-                    if len(full) == FULL:
-                        break
+                weight = 1.0 if even else shares[member]
+                if not even and hashed >= weight * accepted:
+                    continue  # it has no right to this key by its weight
+                if avoid and member in avoid:
+                    continue
+                if member.active < ALWAYS or member.active < bound * weight * average:
+                    return member
+                full.append(member)
+                if len(full) == FULL:
+                    break
             if full:
                 full += [draw.other(avoid) for _ in range(FULL)]
                 return min(full, key=_active)
@@ -157,32 +162,45 @@ class ConsistentHashBalance:
 
 
 class Ring:
-    """The points of `members`. Made from an earlier ring in less time."""
+    """The points of `members`, in order, and whose they are. Never changed once it is made."""
 
     __slots__ = ("_owners", "_points", "members")
 
-    _points: list[int]
-    _owners: list[Member]
-
-    def __init__(self, members: tuple[Member, ...], before: Ring | None) -> None:
-        self.members = members
-        placed: list[tuple[int, Member]] = []
-        fresh: Sequence[Member] = members
-        if before is not None:
-            there = set(members)
-            known = set(before.members)
-            pairs = zip(before._points[:-1], before._owners[:-1], strict=True)  # noqa: SLF001 - its own class
-            placed = [pair for pair in pairs if pair[1] in there]
-            fresh = [member for member in members if member not in known]
-        for member in fresh:
-            digest = blake2b(str(member.endpoint).encode(), digest_size=_POINTS.size).digest()
-            placed += [(point, member) for point in _POINTS.unpack(digest)]
-        placed.sort(key=itemgetter(0))  # fast where most of it is in order
-        self._points = [point for point, _ in placed]
-        self._owners = [member for _, member in placed]
+    def __init__(
+        self, members: tuple[Member, ...], owners: dict[int, Member], points: list[int]
+    ) -> None:
         # The first point once more, a turn later: there is no end to run over.
-        self._points.append(self._points[0] + _RING)
-        self._owners.append(self._owners[0])
+        points.append(points[0] + _RING)
+        owners[points[-1]] = owners[points[0]]
+        self.members = members
+        self._owners = owners
+        self._points = points
+
+    @classmethod
+    def of(cls, members: tuple[Member, ...]) -> Ring:
+        """A ring from the beginning; O(members log members)."""
+        owners = {point: member for member in members for point in _points(member)}
+        return cls(members, owners, sorted(owners))
+
+    def changed(self, members: tuple[Member, ...]) -> Ring:
+        """The ring of other members; in less time where most are the same."""
+        gone, new = set(self.members), set(members)
+        gone, new = gone - new, new - gone
+        if len(gone) + len(new) > len(members) // 4:
+            return self.of(members)
+        owners, points = self._owners.copy(), self._points[:-1]
+        del owners[self._points[-1]]
+        for member in gone:
+            for point in _points(member):
+                owners.pop(point, None)
+        if gone:
+            points = [point for point in points if point in owners]
+        for member in new:
+            for point in _points(member):
+                owners[point] = member
+                points.append(point)
+        points.sort()  # fast where most of it is in order
+        return self.__class__(members, owners, points)
 
     def find(self, hashed: int, probes: int) -> Member:
         """The member of the point closest behind any of the probes; O(probes log members)."""
@@ -198,7 +216,12 @@ class Ring:
                 nearest = distance
                 found = at
             probe = (probe + step) & _WORD
-        return self._owners[found]
+        return self._owners[points[found]]
+
+
+def _points(member: Member) -> tuple[int, ...]:
+    digest = blake2b(str(member.endpoint).encode(), digest_size=_POINTS.size).digest()
+    return _POINTS.unpack(digest)
 
 
 def _spread(value: int) -> int:

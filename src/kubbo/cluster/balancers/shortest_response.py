@@ -18,9 +18,10 @@ from kubbo.cluster.member import UNKNOWN_LATENCY
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from kubbo.cluster.member import Member, Picker, Pool
+    from kubbo.model import Invocation
 
 __all__ = ["ShortestResponseBalance"]
 
@@ -40,12 +41,20 @@ class ShortestResponseBalance:
     def bind(self, pool: Pool) -> Picker:
         """See `LoadBalance.bind`."""
         clock = self._clock
+        now = 0.0
 
         def estimate(member: Member, share: float) -> float:
-            average = member.recent(clock())
+            average = member.recent(now)
             active = member.active
             if average:
                 return average * (1 + active * share)
             return UNKNOWN_LATENCY * active
 
-        return least_of(pool, self._rng, estimate, slack=SLACK)
+        least = least_of(pool, self._rng, estimate, slack=SLACK)
+
+        def pick(invocation: Invocation, avoid: Collection[Member] = ()) -> Member:
+            nonlocal now
+            now = clock()
+            return least(invocation, avoid)
+
+        return pick
