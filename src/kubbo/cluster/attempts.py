@@ -129,7 +129,7 @@ class SelectedAttempts:
                 if other is not None:
                     member = other
                 elif member in self._tried:
-                    await asyncio.sleep(self._pause(member, now))
+                    await self._rest(member, now)
         return await self._send(member)
 
     async def _send(self, member: Member) -> Result:
@@ -231,7 +231,19 @@ class SelectedAttempts:
             avoid.append(member)
         return resting
 
-    def _pause(self, member: Member, now: float) -> float:
-        """Seconds until `member` is worth trying again."""
-        pause: float = RETRY_PAUSE * 2 ** (len(self._tried) - 1)
-        return max(pause, member.rests_until - now)
+    async def _rest(self, member: Member, now: float) -> None:
+        """Wait until `member` is worth trying again.
+
+        Raises:
+            RpcError: that is not before the deadline.
+        """
+        pause = max(RETRY_PAUSE * 2 ** (len(self._tried) - 1), member.rests_until - now)
+        if now + pause >= self._invocation.deadline.at:
+            raise RpcError(
+                Code.RESOURCE_EXHAUSTED,
+                f"every provider was tried; the next try makes sense in {pause:.3g} s, and the "
+                "deadline is before",
+                progress=Progress.NOT_SENT,
+                endpoint=member.endpoint,
+            )
+        await asyncio.sleep(pause)
