@@ -110,10 +110,10 @@ def test_arguments_have_the_texts_that_java_gives_them() -> None:
     class Color(enum.Enum):
         RED = 1
 
-    values = ["x", True, False, None, 1, -(2**40), 1.5, Color.RED, b"x", [1], object()]
+    values = ["x", True, False, None, 1, -(2**40), 1.5, Color.RED, 1 << 99_999, b"x", [1], object()]
     assert [as_text(value) for value in values] == [
         *["x", "true", "false", "null", "1", str(-(2**40)), "1.5", "RED"],
-        *[None, None, None],
+        *[None, None, None, None],
     ]
 
 
@@ -492,6 +492,8 @@ def test_rules_have_limits() -> None:
         parse_text("#" * (1 << 20) + "#", source="r", consumer=ME)
     with pytest.raises(ConfigError, match="1000 are the most"):
         parse({"conditions": ["=>"] * 1001}, source="r", consumer=ME)
+    with pytest.raises(ConfigError, match="a very large number is not a text"):
+        parse({"conditions": [1 << 99_999]}, source="r", consumer=ME)
     with pytest.raises(ConfigError, match="10000 are the most"):
         parse({"conditions": ["x" * 10_001]}, source="r", consumer=ME)
     many = "&".join(f"k{n}=v" for n in range(101))
