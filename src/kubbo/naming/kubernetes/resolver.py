@@ -5,9 +5,10 @@ health of their watch have changed, they are joined for this target's port and p
 same turn of the loop and from one state of the view.
 
 An empty view needs a second witness: the slices alone cannot tell a Service that does not
-exist from one without pods. Then, and only then, the Service itself is read, and again every
-30 s while the view stays empty, because a Service can appear without any slice. Its pods
-are the third, if they may be read: they tell why none of them is ready.
+exist from one without pods. Then, and only then, the Service itself is read, and again after 30 s
+and more while the view stays empty, because a Service can appear without any slice. Its pods are
+the third, if they may be read: they tell why none of them is ready. A thousand consumers hear of
+the same empty view in one moment and of each change of it, so a look will do for a while.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ __all__ = ["KubernetesResolver", "SourceError"]
 
 _log = logging.getLogger("kubbo.naming")
 
-_ASK_AGAIN = 30.0  # seconds between two looks at the Service of an empty view
-_FRESH = 15.0  # seconds for which such a look will do for those who share it
+_ASK_AGAIN, _ASK_MOST = 30.0, 240.0  # seconds between two looks at the Service of an empty view
+_FRESH = 25.0  # seconds for which such a look will do, for the next change and for who shares it
 _FORBIDDEN = 403
 
 
@@ -84,6 +85,7 @@ class KubernetesResolver:
         self._namespace = target.namespace or namespace
         self._protocol: Literal["dubbo", "tri"] = protocol
         self._family: Family | None = family
+        self._rng = rng
         self._watches = watches or Watches(rng=rng, clock=clock)
         self._run: _Run | None = None
 
@@ -116,6 +118,7 @@ class KubernetesResolver:
             source=client.access.source,
             protocol=self._protocol,
             family=self._family,
+            rng=self._rng,
             clock=self._clock or asyncio.get_running_loop().time,
         )
         await run.follow(self._watches, client)
@@ -133,6 +136,7 @@ class _Run:
         source: str,
         protocol: Literal["dubbo", "tri"],
         family: Family | None,
+        rng: random.Random,
         clock: Callable[[], float],
     ) -> None:
         self.view: SlicesView | None = None
@@ -141,6 +145,7 @@ class _Run:
         self._namespace = namespace
         self._source = source
         self._joiner = Joiner(port=target.port, protocol=protocol, family=family)
+        self._rng = rng
         self._now = clock
         self._follower: Follower | None = None
         self._woken = asyncio.Event()
@@ -149,6 +154,7 @@ class _Run:
         self._joined_from: tuple[SlicesView, int] | None = None
         self._ask_at: float | None = None
         self._ask_since = float("-inf")
+        self._ask_pause = _ASK_AGAIN
         self._warned = False
 
     async def follow(self, watches: Watches, client: ClusterClient) -> None:
@@ -185,10 +191,13 @@ class _Run:
         joined_from = (view, view.revision(self._target.service))
         if self._joined_from != joined_from:
             self._joined_from = joined_from
+            before = self._joined.verdict
             self._joined = self._joiner.join(view.slices(self._target.service).values())
             self._warn_of_names(self._joined.ignored)
             self._ask_at = None
-            self._ask_since = self._now()
+            if self._joined.verdict is not before or self._told is None:
+                self._ask_since = self._now()
+                self._ask_pause = _ASK_AGAIN
         joined = self._joined
         if joined.verdict is Verdict.MEMBERS:
             steps = self._steps(Step("service", 1), joined)
@@ -203,6 +212,7 @@ class _Run:
 
     async def _ask(self, follower: Follower) -> None:
         """Publish that there is nobody, and why: the Service is the second witness."""
+        joined_from = self._joined_from
         not_before = max(self._ask_since, self._now() - _FRESH)
         asked, service = await follower.read_service(not_before=not_before)
         pods: PodsSeen | None = None
@@ -212,9 +222,10 @@ class _Run:
             and self._joined.verdict is not Verdict.NO_PORT
         ):
             pods = await follower.read_pods(service.spec.selector)
-        if self._ask_at is None or self._ask_since > not_before:
+        if self._ask_at is None or self._joined_from != joined_from:
             return  # the view has changed meanwhile: it has been told, or is asked about again
-        self._ask_at = self._now() + _ASK_AGAIN
+        self._ask_at = self._now() + self._ask_pause * self._rng.uniform(1.0, 1.5)
+        self._ask_pause = min(2 * self._ask_pause, _ASK_MOST)
         joined = self._joined
         count = None if not asked else 0 if service is None else 1
         reason = explain.absent(
