@@ -17,6 +17,7 @@ class Gate:
         """How many there have been."""
         self._open = True
         self._pairs: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
+        self._finished: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -42,9 +43,9 @@ class Gate:
 
     def finish(self) -> None:
         """Half close every connection towards the consumer, as a proxy that has had enough."""
-        for writer in list(self._pairs):
-            with contextlib.suppress(OSError):
-                writer.write_eof()
+        for writer in self._pairs.keys() - self._finished:
+            self._finished.add(writer)
+            writer.write_eof()
 
     def shut(self) -> None:
         """Reset every connection, and all that come until `open`."""
@@ -74,16 +75,17 @@ class Gate:
         self._pairs[writer] = far
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pass(reader, far))
-                group.create_task(_pass(far_reader, writer))
+                group.create_task(self._pass(reader, far))
+                group.create_task(self._pass(far_reader, writer))
         finally:
             del self._pairs[writer]
+            self._finished.discard(writer)
             far.transport.abort()
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until one end has said its last word; then both directions end soon."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-    writer.transport.abort()
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until one end has said its last word; then both directions end soon."""
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                if writer not in self._finished:
+                    writer.write(data)
+        writer.transport.abort()
