@@ -11,7 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Resources", "read_resources"]
+__all__ = ["Resources", "Sizes", "read_resources", "size_for"]
+
+MAX_CALLS: Final = 10_000
+LEAST_CALLS: Final = 100
+BYTES_PER_CALL: Final = 16 * 1024
+"""Calls in progress. One costs a few KiB besides its request, more where its method does much."""
+
+MAX_HELD_BYTES: Final = 128 * 1024 * 1024
+LEAST_HELD_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of requests that arrive or are served: two of the largest always fit, and a container
+of 256 MiB survives its peers."""
+
+THREADS_PER_CPU: Final = 32
+MAX_THREADS: Final = 64
+LEAST_THREADS: Final = 4
+"""Workers for methods that are plain functions; they mostly wait for something else."""
 
 _ROOT: Final = Path("/sys/fs/cgroup")
 
@@ -25,6 +40,28 @@ class Resources:
 
     cpus: float
     memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Limits of a provider; see `kubbo.Server`."""
+
+    threads: int
+    max_calls: int
+    max_held_bytes: int
+
+
+def size_for(resources: Resources) -> Sizes:
+    """The limits of a provider that nobody has set others for."""
+    memory = resources.memory_bytes
+    threads = min(MAX_THREADS, max(LEAST_THREADS, int(THREADS_PER_CPU * resources.cpus)))
+    if memory is None:
+        return Sizes(threads, MAX_CALLS, MAX_HELD_BYTES)
+    return Sizes(
+        threads,
+        min(MAX_CALLS, max(LEAST_CALLS, memory // BYTES_PER_CALL)),
+        min(MAX_HELD_BYTES, max(LEAST_HELD_BYTES, memory // 4)),
+    )
 
 
 def read_resources(root: Path = _ROOT) -> Resources:

@@ -35,6 +35,7 @@ from kubbo.rpc.generic import GenericCodec
 from kubbo.rpc.inbound import Inbound
 from kubbo.rpc.metadata import Metadata
 from kubbo.rpc.request import Request, refusal
+from kubbo.rpc.resources import read_resources, size_for
 from kubbo.transport.deadlines import Deadlines, Slot
 from kubbo.transport.link import Budget, Link
 from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role
@@ -60,15 +61,6 @@ DEFAULT_PORT: Final = 20880
 
 MAX_CONNECTIONS: Final = 1_024
 """A consumer needs one; beyond this the file descriptors of a usual container run short."""
-
-MAX_CALLS: Final = 10_000
-"""Calls in progress. A call costs a few KiB, so this is some tens of MiB of waiting."""
-
-MAX_HELD_BYTES: Final = 128 * 1024 * 1024
-"""Bytes of requests that arrive or are served: a container of 256 MiB survives its peers."""
-
-THREADS: Final = 64
-"""Workers for methods that are plain functions; they mostly wait for something else."""
 
 PROPAGATION: Final = 5.0
 """Seconds until every consumer of a cluster has heard that an endpoint is going away."""
@@ -101,10 +93,12 @@ class Server:
     Args:
         port: to listen on; 0 takes a free one, see `port` after `start`.
         host: to listen on; every address of the machine by default, as pods need it.
-        threads: workers for methods that are plain functions.
-        max_calls: calls in progress, above which "overloaded" is answered at once.
+        threads: workers for methods that are plain functions; without it as many as the
+            processors that this container may use have room for.
+        max_calls: calls in progress, above which "overloaded" is answered at once; without it
+            from the memory that this container may use.
         max_connections: connections at once; what comes above is closed.
-        max_held_bytes: bytes of all requests that arrive or are served; likewise.
+        max_held_bytes: bytes of all requests that arrive or are served; as `max_calls`.
         propagation: seconds to keep answering after the order to stop.
         grace: seconds for the calls that are in flight after that.
         filters: surround every call, the first one outermost.
@@ -124,10 +118,10 @@ class Server:
         port: int = DEFAULT_PORT,
         *,
         host: str | None = None,
-        threads: int = THREADS,
-        max_calls: int = MAX_CALLS,
+        threads: int | None = None,
+        max_calls: int | None = None,
         max_connections: int = MAX_CONNECTIONS,
-        max_held_bytes: int = MAX_HELD_BYTES,
+        max_held_bytes: int | None = None,
         propagation: float = PROPAGATION,
         grace: float = GRACE,
         filters: Sequence[Filter] = (),
@@ -143,10 +137,12 @@ class Server:
         self.cut_off = 0
         self._port = port
         self._host = host if host is not None or port else "0.0.0.0"  # noqa: S104 - a pod's port
-        self._threads = threads
-        self._max_calls = max_calls
+        sizes = size_for(read_resources())
+        self._threads = threads or sizes.threads
+        self._max_calls = max_calls or sizes.max_calls
         self._max_connections = max_connections
-        self._budget = Budget(max_held_bytes)
+        self._max_held_bytes = max_held_bytes or sizes.max_held_bytes
+        self._budget = Budget(self._max_held_bytes)
         self._propagation = propagation
         self._grace = grace
         self._filters = tuple(filters)
@@ -253,6 +249,13 @@ class Server:
         self.state = ServerState.SERVING
         served = ", ".join(map(str, self.services)) or "nothing yet"
         _log.info("serving %s on port %d", served, self.port)
+        _log.info(
+            "limits: max_calls=%d max_held_bytes=%d threads=%d max_connections=%d",
+            self._max_calls,
+            self._max_held_bytes,
+            self._threads,
+            self._max_connections,
+        )
 
     @property
     def port(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubbo.rpc.resources import read_resources
+from kubbo.rpc.resources import Resources, Sizes, read_resources, size_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +53,20 @@ def test_limits_of_the_container(
         (tmp_path / name).write_text(text + "\n")
     resources = read_resources(tmp_path)
     assert (resources.cpus, resources.memory_bytes) == (cpus, memory_bytes)
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("resources", "sizes"),
+    [
+        (Resources(8.0, None), Sizes(64, 10_000, 128 * MIB)),
+        (Resources(0.5, 256 * MIB), Sizes(16, 10_000, 64 * MIB)),
+        (Resources(0.1, 64 * MIB), Sizes(4, 4_096, 16 * MIB)),
+        (Resources(1.0, 1), Sizes(32, 100, 16 * MIB)),
+    ],
+)
+def test_limits_follow_the_container(resources: Resources, sizes: Sizes) -> None:
+    """Threads by processors, calls and bytes by memory, within bounds."""
+    assert size_for(resources) == sizes
