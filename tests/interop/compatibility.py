@@ -236,6 +236,24 @@ TLS_33 = Note(
     ),
 )
 
+JAVA_ASKS_NOT = Note(
+    "A provider of Dubbo 3 sends no heartbeats; it closes a connection on which nothing came for"
+    " three of its periods. Kubbo asks before that, and connects anew.",
+    ("test_heartbeats.py::test_java_closes_what_is_idle_and_nothing_else",),
+    none=True,
+)
+JAVA_NOTICES_LATE = Note(
+    "A Java consumer sends heartbeats, but its calls wait for their timeout, whether they are"
+    " answered or not.",
+    ("test_heartbeats.py::test_java_leaves_a_call_to_a_dead_provider_waiting",),
+    none=True,
+)
+GO_NOTICES_LATE = Note(
+    "dubbo-go closes a connection after four heartbeats without an answer; the call waits for"
+    " its timeout in any case.",
+    ("test_heartbeats.py::test_go_notices_a_dead_provider",),
+    none=True,
+)
 GO_MAPS = Note(
     "dubbo-go takes no constant's name for an enum in map form and tells its own as an object;"
     " octets come back as a list of numbers.",
@@ -702,6 +720,8 @@ BEHAVIOUR = [
         "MetadataService",
         java33_python="test_metadata.py::test_java_reads_the_metadata_of_python",
         python_java33="test_metadata.py::test_python_reads_the_metadata_of_java",
+        java32_python="test_discovery.py::test_java_finds_a_provider_by_its_application[3.2.16]",
+        python_java32="test_metadata.py::test_describe_asks_dubbo_3_2_by_the_name_of_its_application",
         go_python="test_go_generic.py::test_go_reads_the_metadata_of_python",
         python_go=("test_go_generic.py::test_python_reads_the_metadata_of_go", GO_METADATA),
     ),
@@ -723,6 +743,23 @@ BEHAVIOUR = [
         python_java32="test_java_answers_heartbeats",
         go_python="test_python_answers_gos_heartbeats",
         python_go="test_go_answers_heartbeats",
+    ),
+    calls(
+        "heartbeats of the provider are answered",
+        python_java33=(JAVA_ASKS_NOT,),
+        python_java32=(JAVA_ASKS_NOT,),
+        python_go=(
+            "test_heartbeats.py::test_python_answers_the_heartbeats_of_a_go_provider",
+            "test_heartbeats.py::test_a_go_provider_closes_who_does_not_answer",
+        ),
+    ),
+    calls(
+        "a provider that died is noticed within ten seconds of a call",
+        java33_python=(JAVA_NOTICES_LATE,),
+        go_python=(GO_NOTICES_LATE,),
+        python_java33="test_heartbeats.py::test_a_provider_that_died_is_noticed",
+        python_java32="test_heartbeats.py::test_a_provider_that_died_is_noticed",
+        python_go="test_heartbeats.py::test_a_provider_that_died_is_noticed",
     ),
     calls(
         "READONLY: calls move on before the provider ends",
