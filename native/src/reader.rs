@@ -363,6 +363,26 @@ impl Reader {
     }
 }
 
+/// Values of a message in a row, and the reader that stands behind them.
+#[pyfunction]
+pub fn read_body<'py>(
+    data: &Bound<'py, PyAny>,
+    registry: &Bound<'py, PyAny>,
+    limits: &Bound<'py, PyAny>,
+    offset: i64,
+    types: &Bound<'py, PyTuple>,
+    paths: &Bound<'py, PyTuple>,
+) -> PyResult<(Bound<'py, Reader>, Bound<'py, PyList>)> {
+    let py = data.py();
+    let reader = Bound::new(py, Reader::new(data, registry, Some(limits), offset)?)?;
+    let found = PyList::empty(py);
+    for (java_type, path) in types.iter().zip(paths.iter()) {
+        let java_type = (!java_type.is_none()).then_some(&java_type);
+        found.append(Reader::read(&reader, java_type, Some(&path))?)?;
+    }
+    Ok((reader, found))
+}
+
 /// One value being read.
 struct Run<'a, 'py> {
     py: Python<'py>,

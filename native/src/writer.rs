@@ -292,6 +292,28 @@ impl Writer {
     }
 }
 
+/// A whole message: bytes that are Hessian already, values, and such bytes again.
+#[pyfunction]
+pub fn write_body<'py>(
+    registry: &Bound<'py, PyAny>,
+    limits: &Bound<'py, PyAny>,
+    head: &Bound<'py, PyAny>,
+    values: &Bound<'py, PyAny>,
+    types: &Bound<'py, PyTuple>,
+    paths: &Bound<'py, PyTuple>,
+    tail: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let writer = Bound::new(registry.py(), Writer::new(registry, Some(limits))?)?;
+    Writer::write_raw(&writer, head)?;
+    for (number, (java_type, path)) in types.iter().zip(paths.iter()).enumerate() {
+        let value = values.get_item(number)?;
+        let java_type = (!java_type.is_none()).then_some(&java_type);
+        Writer::write(&writer, &value, java_type, Some(&path))?;
+    }
+    Writer::write_raw(&writer, tail)?;
+    Writer::getvalue(&writer)
+}
+
 fn append(bytes: &mut Vec<u8>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     bytes.extend_from_slice(data.cast::<PyBytes>()?.as_bytes());
     Ok(())

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 __all__ = ["codec_name", "native"]
 
-INTERFACE: Final = 2
+INTERFACE: Final = 3
 """What `hessian2.twin` and `kubbo_native` must agree on."""
 
 

@@ -28,9 +28,10 @@ from kubbo.wire.hessian2 import (
 )
 from kubbo.wire.hessian2.exceptions import from_exception, to_exception
 from kubbo.wire.hessian2.scalars import encode_int, encode_text
+from kubbo.wire.hessian2.twin import read_body, write_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kubbo.model import Invocation, Signature, Type, Value
     from kubbo.wire.codec import Services
@@ -60,12 +61,18 @@ _ATTACHED_VERSION: Final = _MAP + encode_text("dubbo") + encode_text(DUBBO_VERSI
 
 
 class _Prepared:
-    """What is the same in every request of one method of one service."""
+    """What is the same in every request of one method of one service.
 
-    __slots__ = ("attachments", "head", "types")
+    It holds both, which are what it is found by.
+    """
+
+    __slots__ = ("attachments", "head", "paths", "service", "signature", "types")
 
     def __init__(self, service: ServiceKey, signature: Signature, application: str) -> None:
+        self.service = service
+        self.signature = signature
         self.types = tuple(_java_type(parameter) for parameter in signature.parameters)
+        self.paths = _paths(len(self.types))
         self.head = b"".join(
             encode_text(text)
             for text in (
@@ -134,7 +141,33 @@ class _Attachments:
         return found
 
 
-_Found = tuple[str, str, "Signature", TypeRegistry]
+class _Found:
+    """What a head named: the method, the classes of its interface, and how to read the rest."""
+
+    __slots__ = ("keys", "path", "paths", "registry", "signature", "types", "version")
+
+    def __init__(
+        self, path: str, version: str, signature: Signature, registry: TypeRegistry
+    ) -> None:
+        self.path = path
+        self.version = version
+        self.signature = signature
+        self.registry = registry
+        self.types = tuple(_java_type(parameter) for parameter in signature.parameters)
+        self.paths = _paths(len(self.types))
+        self.keys: dict[str, ServiceKey] = {}
+
+    def key(self, group: str) -> ServiceKey:
+        """The service in a group that a peer names."""
+        known = self.keys.get(group)
+        if known is None:
+            known = ServiceKey(self.path, group, self.version)
+            if len(self.keys) < _MOST_GROUPS and len(group) <= MEMO_BYTES:
+                self.keys[group] = known
+        return known
+
+
+_MOST_GROUPS: Final = 8
 
 
 class _Heads:
@@ -191,46 +224,81 @@ class Dubbo2Codec:
         self.registry = registry
         self._limits = limits or Limits()
         self._application = application
-        # By identity: a signature is made once a method and lives as long as its reference.
-        self._prepared: dict[tuple[ServiceKey, int], tuple[Signature, _Prepared]] = {}
+        # By identity: both are made once a method and live as long as its reference.
+        self._prepared: dict[tuple[int, int], _Prepared] = {}
         self._attachments = _Attachments()
         self._heads = _Heads()
 
     def encode_request(self, invocation: Invocation, timeout: float) -> bytes:
         """See `Codec.encode_request`."""
         signature = invocation.signature
-        key = (invocation.service, id(signature))
-        found = self._prepared.get(key)
-        if found is None:
-            prepared = _Prepared(invocation.service, signature, self._application)
+        service = invocation.service
+        key = (id(service), id(signature))
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = _Prepared(service, signature, self._application)
             if len(self._prepared) >= 10_000:  # generic callers make signatures at call rate
                 self._prepared.clear()
-            self._prepared[key] = (signature, prepared)
-        else:
-            prepared = found[1]
+            self._prepared[key] = prepared
         arguments = invocation.arguments
         if len(arguments) != len(prepared.types):
             raise EncodeError(
                 f"{signature} takes {len(prepared.types)} arguments, {len(arguments)} were given"
             )
-        writer = Writer(self.registry, self._limits)
-        writer.write_raw(prepared.head)
-        for index, (value, java_type) in enumerate(zip(arguments, prepared.types, strict=True)):
-            writer.write(value, java_type, path=f"argument {index + 1}")
-        writer.write_raw(prepared.attachments)
-        writer.write_raw(encode_text(str(max(1, round(timeout * 1000)))))
-        if invocation.attachments:
-            _write_pairs(writer, invocation.attachments)
+        milliseconds = str(max(1, round(timeout * 1000)))
+        tail = prepared.attachments + encode_text(milliseconds)
+        return self._write(
+            self.registry,
+            prepared.head,
+            arguments,
+            prepared.types,
+            prepared.paths,
+            tail,
+            invocation.attachments,
+        )
+
+    def _write(  # noqa: PLR0917 - as `write_body`
+        self,
+        registry: TypeRegistry,
+        head: bytes,
+        values: Sequence[Value],
+        types: tuple[JavaType | None, ...],
+        paths: tuple[str, ...],
+        tail: bytes,
+        attachments: Mapping[str, Value],
+    ) -> bytes:
+        """A body; `tail` is a map of attachments without its end."""
+        pairs = _encode_pairs(attachments) if attachments else b""
+        if pairs is not None:
+            return write_body(
+                registry, self._limits, head, values, types, paths, tail + pairs + _END
+            )
+        writer = Writer(registry, self._limits)
+        writer.write_raw(head)
+        for value, kind, path in zip(values, types, paths, strict=True):
+            writer.write(value, kind, path)
+        writer.write_raw(tail)
+        for key, value in attachments.items():
+            if key not in _OWN_ATTACHMENTS:
+                writer.write(key)
+                writer.write(value, path=f"attachment {key}")
         writer.write_raw(_END)
         return writer.getvalue()
 
     def decode_response(self, payload: bytes, invocation: Invocation) -> Result:
         """See `Codec.decode_response`."""
+        returns = invocation.signature.returns
+        kind_of_value = None if returns is None else _java_type(returns)
+        attached = _WITH_VALUE.get(payload[:1])
+        if attached is not None:  # nearly all
+            reader, (value,) = read_body(
+                payload, self.registry, self._limits, 1, (kind_of_value,), _RESULT
+            )
+            return Result(value, attachments=self._attachments.read(reader) if attached else {})
         reader = Reader(payload, self.registry, self._limits)
         kind = reader.read()
-        if kind in (VALUE, VALUE_ATTACHED):
-            returns = invocation.signature.returns
-            value = reader.read(None if returns is None else _java_type(returns), path="result")
+        if kind in (VALUE, VALUE_ATTACHED):  # an int in another form than the shortest
+            value = reader.read(kind_of_value, path="result")
         elif kind in (NULL, NULL_ATTACHED):
             value = None
         elif kind in (EXCEPTION, EXCEPTION_ATTACHED):
@@ -252,18 +320,15 @@ class Dubbo2Codec:
             offset, found = self._read_head(payload, services)
         else:
             offset, found = known
-        path, version, signature, registry = found
-        reader = Reader(payload, registry, self._limits, offset)
-        arguments = [
-            reader.read(_java_type(parameter), path=f"argument {index + 1}")
-            for index, parameter in enumerate(signature.parameters)
-        ]
+        reader, arguments = read_body(
+            payload, found.registry, self._limits, offset, found.types, found.paths
+        )
         attachments = self._attachments.read(reader)
         group = attachments.get("group")
         return ReceivedCall(
-            ServiceKey(path, group if isinstance(group, str) else "", version),
-            signature,
-            registry,
+            found.key(group if isinstance(group, str) else ""),
+            found.signature,
+            found.registry,
             arguments,
             _timeout(attachments.get("timeout")),
             attachments,
@@ -286,7 +351,7 @@ class Dubbo2Codec:
             )
         # Only strings so far: no class was defined, nothing can be referred to, and so the
         # rest may be read by the rules of the interface that was found.
-        found = (path, version, signature, registry)
+        found = _Found(path, version, signature, registry)
         self._heads.put(payload[: reader.offset], found)
         return reader.offset, found
 
@@ -298,38 +363,50 @@ class Dubbo2Codec:
         self, call: ReceivedCall, value: Value, attachments: Mapping[str, Value]
     ) -> bytes:
         """See `Codec.encode_result`."""
-        writer = Writer(call.registry, self._limits)
+        head = _KINDS[NULL_ATTACHED if value is None else VALUE_ATTACHED]
         returns = call.signature.returns
-        if value is None:
-            writer.write_raw(_KINDS[NULL_ATTACHED])
-        else:
-            writer.write_raw(_KINDS[VALUE_ATTACHED])
-            writer.write(value, None if returns is None else _java_type(returns), path="result")
-        return _finish(writer, attachments)
+        kind = None if returns is None else _java_type(returns)
+        values, types, paths = ((), (), ()) if value is None else ((value,), (kind,), _RESULT)
+        return self._write(
+            call.registry, head, values, types, paths, _ATTACHED_VERSION, attachments
+        )
 
     def encode_exception(
         self, call: ReceivedCall, error: Exception, attachments: Mapping[str, Value]
     ) -> bytes:
         """See `Codec.encode_exception`."""
-        writer = Writer(call.registry, self._limits)
-        writer.write_raw(_KINDS[EXCEPTION_ATTACHED])
-        writer.write(from_exception(error, call.registry), path="exception")
-        return _finish(writer, attachments)
+        thrown = from_exception(error, call.registry)
+        return self._write(
+            call.registry,
+            _KINDS[EXCEPTION_ATTACHED],
+            (thrown,),
+            (None,),
+            _EXCEPTION,
+            _ATTACHED_VERSION,
+            attachments,
+        )
 
 
-def _finish(writer: Writer, attachments: Mapping[str, Value]) -> bytes:
-    writer.write_raw(_ATTACHED_VERSION)
-    if attachments:
-        _write_pairs(writer, attachments)
-    writer.write_raw(_END)
-    return writer.getvalue()
-
-
-def _write_pairs(writer: Writer, attachments: Mapping[str, Value]) -> None:
+def _encode_pairs(attachments: Mapping[str, Value]) -> bytes | None:
+    """Attachments that are all text, which needs no writer; None if some are not."""
+    pairs: list[bytes] = []
     for key, value in attachments.items():
-        if key not in _OWN_ATTACHMENTS:
-            writer.write(key)
-            writer.write(value, path=f"attachment {key}")
+        if key in _OWN_ATTACHMENTS:
+            continue
+        if key.__class__ is not str or value.__class__ is not str:
+            return None
+        pairs += (encode_text(key), encode_text(value))
+    return b"".join(pairs)
+
+
+def _paths(count: int) -> tuple[str, ...]:
+    return tuple(f"argument {number}" for number in range(1, count + 1))
+
+
+_WITH_VALUE: Final = {_KINDS[VALUE]: False, _KINDS[VALUE_ATTACHED]: True}
+"""By the first byte of a response that is a value: whether attachments follow."""
+_RESULT: Final = ("result",)
+_EXCEPTION: Final = ("exception",)
 
 
 def _java_type(found: Type) -> JavaType:

@@ -1,8 +1,6 @@
 """One side of a dubbo2 connection: framing, request ids, heartbeats, READONLY.
 
-A frame is a 16-byte header and a body:
-
-    da bb | flags | status | request id, 8 bytes | body length, 4 bytes
+The header of a frame (`frames`) says what it is:
 
     flags   0x80 request, 0x40 wants an answer, 0x20 event, low five bits: serialization
     status  in responses only, see `status.py`
@@ -21,12 +19,12 @@ Source: the header of org.apache.dubbo.remoting.exchange.codec.ExchangeCodec.
 
 from __future__ import annotations
 
-import struct
 from enum import Enum
 from typing import Final
 
 from kubbo.errors import Code, DecodeError, EncodeError
 from kubbo.wire.dubbo2 import status as statuses
+from kubbo.wire.dubbo2.frames import HEADER, MAGIC, Split, split as split_fast
 from kubbo.wire.hessian2 import Reader, TypeRegistry
 from kubbo.wire.hessian2.scalars import encode_text
 from kubbo.wire.session import (
@@ -42,8 +40,6 @@ from kubbo.wire.session import (
 
 __all__ = ["Dubbo2Session", "Role"]
 
-MAGIC: Final = b"\xda\xbb"
-HEADER_BYTES: Final = 16
 FLAG_REQUEST: Final = 0x80
 FLAG_TWO_WAY: Final = 0x40
 FLAG_EVENT: Final = 0x20
@@ -62,9 +58,7 @@ PATIENCE: Final = 6.0
 MAX_STATUS_CHARS: Final = 1_000
 """Java puts whole stack traces into the message of a status."""
 
-_HEADER: Final = struct.Struct(">2sBBQI")
-_unpack = _HEADER.unpack_from
-_pack = _HEADER.pack
+_pack = HEADER.pack
 _NULL: Final = b"N"
 _READONLY: Final = b"\x01R"
 _CANCEL: Final = b"\x01C"
@@ -85,7 +79,7 @@ class Dubbo2Session:
     """The `Session` of dubbo2, for both sides.
 
     `first_id` is where the request ids of a consumer begin; Java begins anywhere in 64 bits.
-    `max_payload_bytes` limits the body of a frame, both ways.
+    `max_payload_bytes` limits the body of a frame, both ways. `split` cuts what arrives.
     """
 
     def __init__(
@@ -95,7 +89,9 @@ class Dubbo2Session:
         now: float,
         first_id: int = 0,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        split: Split = split_fast,
     ) -> None:
+        self._split = split
         self._provider = role is Role.PROVIDER
         self._next_id = first_id & 0xFFFF_FFFF_FFFF_FFFF
         self._max_payload = max_payload_bytes
@@ -139,19 +135,8 @@ class Dubbo2Session:
             data = b"".join(self._parts)
             self._parts.clear()
         events: list[Event] = []
-        position, size = 0, len(data)
-        while size - position >= HEADER_BYTES:
-            magic, flags, status, call, length = _unpack(data, position)
-            if magic != MAGIC:
-                break
-            if length > self._max_payload:
-                self._refuse_payload(events, flags, call, length)
-                return events
-            end = position + HEADER_BYTES + length
-            if end > size:
-                break
-            body = data[position + HEADER_BYTES : end]
-            position = end
+        frames, position = self._split(data, self._max_payload)
+        for flags, status, call, body in frames:
             if flags & FLAG_EVENT:
                 self._receive_event(events, flags, call, body)
             elif flags & FLAG_REQUEST:
@@ -167,7 +152,7 @@ class Dubbo2Session:
                 self._end(events, call, statuses.to_status(status, _status_text(body)))
             if events and type(events[-1]) is Closed:
                 return events
-        if position < size:
+        if position < len(data):
             self._keep_rest(events, data, position)
         return events
 
@@ -177,9 +162,13 @@ class Dubbo2Session:
         if rest[:2] != MAGIC[: len(rest)]:
             self._close(events, _foreign_protocol(rest))
             return
-        self._need = HEADER_BYTES if len(rest) >= len(MAGIC) else len(MAGIC)
-        if len(rest) >= HEADER_BYTES:
-            self._need += int.from_bytes(rest[12:16], "big")
+        self._need = HEADER.size if len(rest) >= len(MAGIC) else len(MAGIC)
+        if len(rest) >= HEADER.size:
+            _, flags, _, call, length = HEADER.unpack_from(rest)
+            if length > self._max_payload:
+                self._refuse_payload(events, flags, call, length)
+                return
+            self._need += length
         self._parts.append(rest)
         self._part_bytes = len(rest)
 

@@ -24,6 +24,8 @@ from kubbo.wire.hessian2.limits import DEFAULT_LIMITS, Limits
 from kubbo.wire.hessian2.literals import READ, Read, read_longs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubbo.model import Value
     from kubbo.wire.hessian2.classes import WireClass
     from kubbo.wire.hessian2.registry import TypeRegistry
@@ -37,6 +39,7 @@ __all__ = [
     "Unfinished",
     "charge",
     "deeper",
+    "read_body",
     "read_int",
     "reference_number",
     "typed_list",
@@ -148,6 +151,26 @@ class Reader:
 
 
 _SPARE_BYTES = 4  # of so many bytes, one more value
+
+
+def read_body(  # noqa: PLR0917 - the twin takes them so, which is quicker
+    data: bytes,
+    registry: TypeRegistry,
+    limits: Limits,
+    offset: int,
+    types: Sequence[JavaType | None],
+    paths: Sequence[str],
+) -> tuple[Reader, list[Value]]:
+    """Values of a message in a row, from `offset` on, and the reader that stands behind them.
+
+    `paths` says what each is called in an error.
+
+    Raises:
+        DecodeError: see `Reader.read`.
+    """
+    reader = Reader(data, registry, limits, offset)
+    found = [reader.read(kind, path) for kind, path in zip(types, paths, strict=True)]
+    return reader, found
 
 
 class Unfinished:

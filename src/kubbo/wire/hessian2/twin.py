@@ -33,15 +33,24 @@ from kubbo.wire.hessian2.classes import (
 from kubbo.wire.hessian2.keys import KeyGuard
 from kubbo.wire.hessian2.limits import DEFAULT_LIMITS
 from kubbo.wire.hessian2.names import VoidType
-from kubbo.wire.hessian2.reader import READ, READ_NUMBERS, Reader as PureReader
+from kubbo.wire.hessian2.reader import (
+    READ,
+    READ_NUMBERS,
+    Reader as PureReader,
+    read_body as read_body_purely,
+)
 from kubbo.wire.hessian2.scalars import LONG_MAX, encode_text
-from kubbo.wire.hessian2.writer import Layout, Writer as PureWriter
+from kubbo.wire.hessian2.writer import (
+    Layout,
+    Writer as PureWriter,
+    write_body as write_body_purely,
+)
 
 if TYPE_CHECKING:
     from kubbo.wire.hessian2.registry import TypeRegistry
     from kubbo.wire.hessian2.types import JavaType
 
-__all__ = ["Reader", "Writer"]
+__all__ = ["Reader", "Writer", "read_body", "write_body"]
 
 _Description = tuple[Any, ...]
 
@@ -156,9 +165,9 @@ def describe_any(registry: TypeRegistry, cls: type) -> tuple[bool, Any]:
     return False, function
 
 
-def _twins() -> tuple[Any, Any]:
+def _twins() -> tuple[Any, Any, Any, Any]:
     if native is None:
-        return PureReader, PureWriter
+        return PureReader, PureWriter, read_body_purely, write_body_purely
     native.bind(
         {
             "DEFAULT_LIMITS": DEFAULT_LIMITS,
@@ -184,11 +193,13 @@ def _twins() -> tuple[Any, Any]:
             "object_setattr": object.__setattr__,
         }
     )
-    return native.Reader, native.Writer
+    return native.Reader, native.Writer, native.read_body, native.write_body
 
 
 if TYPE_CHECKING:
     Reader = PureReader
     Writer = PureWriter
+    read_body = read_body_purely
+    write_body = write_body_purely
 else:
-    Reader, Writer = _twins()
+    Reader, Writer, read_body, write_body = _twins()

@@ -15,11 +15,13 @@ from kubbo.wire.hessian2.limits import DEFAULT_LIMITS, Limits
 from kubbo.wire.hessian2.scalars import encode_int, encode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubbo.model import Value
     from kubbo.wire.hessian2.registry import TypeRegistry
     from kubbo.wire.hessian2.types import JavaType
 
-__all__ = ["Layout", "Writer", "within"]
+__all__ = ["Layout", "Writer", "within", "write_body"]
 
 _OBJECT_1 = [bytes([0x60 + n]) for n in range(16)]
 _TYPED_1 = [bytes([0x70 + n]) for n in range(8)]
@@ -186,3 +188,27 @@ class Writer:
 
     def _too_deep(self) -> EncodeError:
         return EncodeError("nested deeper than the limit; raise Limits.depth if it is meant")
+
+
+def write_body(  # noqa: PLR0917 - the twin takes them so, which is quicker
+    registry: TypeRegistry,
+    limits: Limits,
+    head: bytes,
+    values: Sequence[Value],
+    types: Sequence[JavaType | None],
+    paths: Sequence[str],
+    tail: bytes,
+) -> bytes:
+    """A whole message: values, between bytes that are Hessian already and hold no references.
+
+    `paths` says what each value is called in an error.
+
+    Raises:
+        EncodeError: see `Writer.write`.
+    """
+    writer = Writer(registry, limits)
+    writer.write_raw(head)
+    for value, kind, path in zip(values, types, paths, strict=True):
+        writer.write(value, kind, path)
+    writer.write_raw(tail)
+    return writer.getvalue()
