@@ -304,6 +304,19 @@ async def test_a_deadline_ends_a_call_to_go(channel: kubbo.Channel, target: str)
     assert await echo.sleep(400) == "slept 400"
 
 
+async def test_a_call_to_go_can_be_given_up(channel: kubbo.Channel, target: str) -> None:
+    """dubbo-go does not mind the event that says so: its late answers are dropped, calls go on."""
+    echo = channel.refer(EchoService, target)
+    given_up = [asyncio.create_task(echo.sleep(300)) for _ in range(20)]
+    await asyncio.sleep(0.05)
+    for call in given_up:
+        call.cancel()
+    outcomes = await asyncio.gather(*given_up, return_exceptions=True)
+    assert {type(each) for each in outcomes} == {asyncio.CancelledError}
+    assert await echo.sleep(400) == "slept 400"
+    assert await echo.echo_long(2) == 2
+
+
 @service("com.example.GreetService", version="9.9.9")
 class UnknownVersion(Protocol):
     async def say_hello(self, name: str) -> str: ...

@@ -112,6 +112,7 @@ test_a_declared_exception_is_its_class = calls.test_a_declared_exception_is_its_
 test_a_runtime_exception_keeps_class_cause_and_stack = (
     calls.test_a_runtime_exception_keeps_class_cause_and_stack
 )
+test_a_call_given_up_disturbs_nobody = calls.test_a_call_given_up_disturbs_nobody
 test_a_deadline_ends_one_call_only = calls.test_a_deadline_ends_one_call_only
 test_java_refuses_what_it_does_not_serve = calls.test_java_refuses_what_it_does_not_serve
 test_what_is_too_large_is_not_sent = calls.test_what_is_too_large_is_not_sent

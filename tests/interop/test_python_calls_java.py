@@ -574,6 +574,21 @@ async def test_a_deadline_ends_one_call_only(channel: kubbo.Channel, target: str
     assert await echo.sleep(400) == "slept 400"  # the late answer arrives meanwhile
 
 
+async def test_a_call_given_up_disturbs_nobody(channel: kubbo.Channel, target: str) -> None:
+    """Java ignores the event that says so: its method runs to its end, its late answer is dropped,
+    and the connection goes on, whether one call or a hundred were given up."""
+    echo = channel.refer(EchoService, target)
+    assert await echo.echo_int(1) == 1
+    given_up = [asyncio.create_task(echo.sleep(300)) for _ in range(100)]
+    await asyncio.sleep(0.05)
+    for call in given_up:
+        call.cancel()
+    outcomes = await asyncio.gather(*given_up, return_exceptions=True)
+    assert {type(each) for each in outcomes} == {asyncio.CancelledError}
+    assert await echo.sleep(400) == "slept 400"  # the late answers arrive meanwhile
+    assert await echo.echo_int(2) == 2
+
+
 @service("com.example.GreetService", version="9.9.9")
 class UnknownVersion(Protocol):
     async def say_hello(self, name: str) -> str: ...
