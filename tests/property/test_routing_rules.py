@@ -111,7 +111,7 @@ members = st.lists(
     ),
     max_size=5,
 )
-HOSTILE = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+HOSTILE = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def told(error: ConfigError, source: str) -> None:

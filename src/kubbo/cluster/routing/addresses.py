@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ class Address:
             return endpoint.host == self.host
         if self.network is None and not self.octets:
             return True
-        try:
-            actual = ipaddress.ip_address(endpoint.host)
-        except ValueError:
+        actual = _read(endpoint.host)
+        if actual is None:
             return False
         if self.network is not None:
             return actual in self.network
@@ -53,6 +53,15 @@ class Address:
             low <= octet <= high
             for octet, (low, high) in zip(actual.packed, self.octets, strict=True)
         )
+
+
+@lru_cache(maxsize=1 << 14)
+def _read(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The number of a host; kept, since each group of each rule asks for it at each update."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def parse_address(text: str) -> Address:

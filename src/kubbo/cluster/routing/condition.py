@@ -126,15 +126,22 @@ class ConditionRouter:
         self._consumer = consumer
         self._rng = rng
         self._bound: dict[ServiceKey, _Bound | None] = {}
+        # A reference has one service key: mostly it is the same object as in the call before.
+        self._last_service: ServiceKey | None = None
+        self._last: _Bound | None = None
         self._sums = [tuple(accumulate(to.weight for to in each.to)) for each in self.conditions]
 
     def classify(self, invocation: Invocation) -> Hashable:
         """Which conditions apply, and where each of them sends the call. O(conditions)."""
         service = invocation.service
-        try:
-            bound = self._bound[service]
-        except KeyError:
-            bound = self._bind(service)
+        if service is self._last_service:
+            bound = self._last
+        else:
+            try:
+                bound = self._bound[service]
+            except KeyError:
+                bound = self._bind(service)
+            self._last_service, self._last = service, bound
         if bound is None:
             return None
         if not bound.fixed:
@@ -217,15 +224,17 @@ class ConditionRouter:
 
     def _choices(self, bound: _Bound, invocation: Invocation) -> tuple[_Choice, ...]:
         refer = self._refer(bound.service)
-        return tuple(
-            [
-                self._order(index, invocation)
-                if terms is not None
-                and all(term.holds(term.value(invocation), refer) for term in terms)
-                else None
-                for index, terms in enumerate(bound.terms)
-            ]
-        )
+        choices: list[_Choice] = []
+        for index, terms in enumerate(bound.terms):
+            choice: _Choice = None
+            if terms is not None:
+                for term in terms:
+                    if not term.holds(term.value(invocation), refer):
+                        break
+                else:
+                    choice = self._order(index, invocation)
+            choices.append(choice)
+        return tuple(choices)
 
     def _refer(self, service: ServiceKey) -> Lookup:
         return lambda name: self._consumer.value(name, service)
@@ -266,9 +275,7 @@ class ConditionRouter:
         if not condition.to:
             return (), "refuses such calls", -1
         for index in order:
-            found = tuple(
-                [each for each in members if self._meets(condition.to[index], each, service)]
-            )
+            found = self._select(condition.to[index], members, service)
             if found and len(found) * 100 >= condition.ratio * len(members):
                 chosen = f", destination {index + 1}" if len(condition.to) > 1 else ""
                 return found, f"leaves {len(found)} of {len(members)}{chosen}", index
@@ -277,8 +284,18 @@ class ConditionRouter:
             return (), f"leaves none{few}, and is forced", order[0]
         return members, f"leaves none{few}, and is passed over, since it is not forced", order[0]
 
-    def _meets(self, to: Destination, member: Member, service: ServiceKey) -> bool:
-        return to.match.holds(_theirs(member.endpoint, service), self._refer(service))
+    def _select(
+        self, to: Destination, members: tuple[Member, ...], service: ServiceKey
+    ) -> tuple[Member, ...]:
+        """The members of a destination. Term by term: O(members) with little for each of them."""
+        refer = self._refer(service)
+        found = list(members)
+        for term in to.match.terms:
+            key, holds = term.key, term.holds
+            found = [
+                each for each in found if holds(endpoint_value(each.endpoint, key, service), refer)
+            ]
+        return tuple(found)
 
     def _why_not(
         self, condition: Condition, index: int, member: Member, service: ServiceKey

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kubbo.model import Endpoint, Invocation, ServiceKey, Value
 
@@ -109,39 +109,40 @@ class Consumer:
 
 def endpoint_value(endpoint: Endpoint, key: str, service: ServiceKey) -> str | None:
     """What `key` is of a provider; None if it has none. Labels win over the service key."""
-    match key:
-        case "host":
-            return endpoint.host
-        case "port":
-            return str(endpoint.port)
-        case "address":
-            return str(endpoint)
-        case "node":
-            return endpoint.node or None
-        case "weight":
-            return str(endpoint.weight)
-        case _:
-            pass
+    own = _OWN.get(key)
+    if own is not None:
+        return own(endpoint)
     for name, value in endpoint.labels:
         if name == key:
             return value
-    match key:
-        case "zone" | "topology.kubernetes.io/zone":
-            return endpoint.zone or None
-        case "application" | "remote.application":
-            return application_of(endpoint) or None
-        case "protocol":
-            return "dubbo"
-        case "side":
-            return "provider"
-        case _:
-            return _service_value(key, service)
+    derived = _DERIVED.get(key)
+    return _service_value(key, service) if derived is None else derived(endpoint)
 
 
 def application_of(endpoint: Endpoint) -> str:
     """The application that a provider says it is of, or its Service; empty if it says nothing."""
     labels = dict(endpoint.labels)
     return next((labels[name] for name in _APPLICATION_LABELS if labels.get(name)), "")
+
+
+_OWN: Final[Mapping[str, Callable[[Endpoint], str | None]]] = {
+    "host": lambda endpoint: endpoint.host,
+    "port": lambda endpoint: str(endpoint.port),
+    "address": str,
+    "node": lambda endpoint: endpoint.node or None,
+    "weight": lambda endpoint: str(endpoint.weight),
+}
+"""What no label can change."""
+
+_DERIVED: Final[Mapping[str, Callable[[Endpoint], str | None]]] = {
+    "zone": lambda endpoint: endpoint.zone or None,
+    "topology.kubernetes.io/zone": lambda endpoint: endpoint.zone or None,
+    "application": lambda endpoint: application_of(endpoint) or None,
+    "remote.application": lambda endpoint: application_of(endpoint) or None,
+    "protocol": lambda _: "dubbo",
+    "side": lambda _: "provider",
+}
+"""What counts where there is no such label."""
 
 
 def _service_value(key: str, service: ServiceKey) -> str | None:

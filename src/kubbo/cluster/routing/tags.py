@@ -183,7 +183,10 @@ _LEVELS: Final = 20
 
 
 def _label(endpoint: Endpoint) -> str:
-    return next((value for key, value in endpoint.labels if key == TAG), "")
+    for key, value in endpoint.labels:
+        if key == TAG:
+            return value
+    return ""
 
 
 def parse_tag_rule(top: Node, name: str, *, consumer: Consumer) -> TagRouter:
