@@ -663,6 +663,12 @@ BEHAVIOUR = [
         python_go="test_a_deadline_ends_a_call_to_go",
     ),
     calls(
+        "a call that is given up",
+        python_java33="test_a_call_given_up_disturbs_nobody",
+        python_java32="test_a_call_given_up_disturbs_nobody",
+        python_go="test_a_call_to_go_can_be_given_up",
+    ),
+    calls(
         "what is not served is told",
         java33_python=("test_a_wrong_service_is_told", "test_a_wrong_method_is_told"),
         java32_python=("test_a_wrong_service_is_told", "test_a_wrong_method_is_told"),
