@@ -21,14 +21,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench import codec_peers
-from bench.codec_peers import DIRECTIONS, LeftOut, Peer
+from bench.codec_peers import LeftOut, Peer
+from bench.codec_values import DIRECTIONS, MESSAGES, Address, Item, Order, User
 from bench.rpc import about
-from kubbo.java import Double, Long, pojo
 from kubbo.wire import native
 from kubbo.wire.hessian2 import Reader, TypeRegistry, Writer
 from kubbo.wire.hessian2.reader import Reader as PureReader
@@ -47,64 +47,6 @@ PEERS = (
 )
 Task = Callable[[], object]
 
-
-@pojo("com.example.bench.User")
-@dataclass
-class User:
-    id: Long
-    name: str
-    age: int
-    email: str
-    active: bool
-
-
-@pojo("com.example.bench.Address")
-@dataclass
-class Address:
-    street: str
-    city: str
-    zip: int
-
-
-@pojo("com.example.bench.Item")
-@dataclass
-class Item:
-    sku: str
-    quantity: int
-    price: Double
-
-
-@pojo("com.example.bench.Order")
-@dataclass
-class Order:
-    id: Long
-    customer: User
-    shipping: Address
-    billing: Address
-    items: list[Item]
-    tags: dict[str, str]
-    note: str | None
-
-
-def user(number: int) -> User:
-    return User(2**33 + number, f"user {number}", 20 + number % 50, f"u{number}@example.com", True)
-
-
-ADDRESS = Address("1 Main Street", "Springfield", 12_345)
-ORDER = Order(
-    4_711,
-    user(1),
-    ADDRESS,
-    ADDRESS,  # shared: Hessian and pickle write it once
-    [Item(f"sku-{number}", number, number * 1.25) for number in range(9)],
-    {"channel": "web", "region": "eu"},
-    None,
-)
-MESSAGES: dict[str, tuple[Any, Any]] = {
-    "small": (user(1), User),
-    "list of 1,000": ([user(number) for number in range(1_000)], list[User]),
-    "graph": (ORDER, Order),
-}
 REGISTRY = TypeRegistry([User, Order])
 
 

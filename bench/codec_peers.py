@@ -35,12 +35,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.interop import go_peer, peer as java_peer
 
+from bench.codec_values import DIRECTIONS, MESSAGES
 from kubbo.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DIRECTIONS = ("encode", "decode")
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubbo" / "codec-peers"
 PYPI = {
@@ -314,8 +314,6 @@ def reason(error: Exception) -> str:
 def serve(name: str) -> None:
     """Answer lines, as the head of this module tells them, with two additions: `load` may answer
     with `not_encoded` or `not_decoded`, the reason for one direction."""
-    from bench.codec import MESSAGES
-
     encode, decode, make = CODECS[name]()
     todo: dict[tuple[str, str], Callable[[], Any]] = {}
     print(json.dumps({"ready": f"{name} {PYPI[name]}"}), flush=True)
