@@ -193,12 +193,13 @@ def test_sockets_and_processes_are_refused_with_a_reason():
                 lambda: loop.sock_connect(sock, ("127.0.0.1", 1)),
                 lambda: loop.add_reader(sock, print),
                 lambda: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"),
-                lambda: loop.create_datagram_endpoint(asyncio.DatagramProtocol),
             ):
                 with pytest.raises(RealWorldError, match="do not exist in a simulation"):
                     attempt()
             with pytest.raises(RealWorldError, match="on a socket"):
                 await loop.create_connection(asyncio.Protocol, sock=sock)
+        with pytest.raises(RealWorldError, match="that listens"):
+            await loop.create_datagram_endpoint(asyncio.DatagramProtocol)
         with pytest.raises(RealWorldError, match="no network"):
             await loop.create_connection(asyncio.Protocol, "10.0.0.1", 80)
 

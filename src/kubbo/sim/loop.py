@@ -99,6 +99,12 @@ class Network(Protocol):
         """See `asyncio.loop.create_server`."""
         ...
 
+    def create_datagram_endpoint(
+        self, factory: Callable[[], asyncio.DatagramProtocol], remote: tuple[str, int]
+    ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol]:
+        """See `asyncio.loop.create_datagram_endpoint`."""
+        ...
+
     def lookup(self, host: str) -> list[str]:
         """The addresses of a name. Raises socket.gaierror when there are none."""
         ...
@@ -443,6 +449,18 @@ class SimLoop(asyncio.AbstractEventLoop):
             raise RealWorldError("create_connection with TLS: not in this simulation")
         return await self._net().create_connection(protocol_factory, host, int(port))
 
+    async def create_datagram_endpoint(  # type: ignore[override] # likewise
+        self,
+        protocol_factory: Callable[[], asyncio.DatagramProtocol],
+        local_addr: object = None,
+        remote_addr: tuple[str, int] | None = None,
+        **_: object,
+    ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol]:
+        """Send datagrams within the simulated network; only to one address, as a client does."""
+        if local_addr is not None or remote_addr is None:
+            raise RealWorldError("create_datagram_endpoint that listens: not in this simulation")
+        return self._net().create_datagram_endpoint(protocol_factory, remote_addr)
+
     async def create_server(  # type: ignore[override] # likewise
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
@@ -484,7 +502,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     remove_reader = remove_writer = _refuse
     sock_recv = sock_recv_into = sock_recvfrom = sock_recvfrom_into = _refuse
     sock_sendall = sock_sendto = sock_connect = sock_accept = sock_sendfile = _refuse
-    create_datagram_endpoint = create_unix_connection = create_unix_server = _refuse
+    create_unix_connection = create_unix_server = _refuse
     connect_accepted_socket = connect_read_pipe = connect_write_pipe = _refuse
     subprocess_exec = subprocess_shell = sendfile = start_tls = getnameinfo = _refuse
 

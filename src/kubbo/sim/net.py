@@ -35,6 +35,7 @@ from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
+from kubbo.sim.datagrams import DatagramEnd
 from kubbo.sim.loop import SimulationError
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class SimNetwork:
         names: addresses by host name.
         fired: how often each kind of fault has touched something.
         connections: the connections that are open, oldest first.
+        datagram_servers: by address and port, what answers a datagram of a host.
+        datagram_ends: the datagram sockets that are open.
         certificates: those of the servers at addresses and ports that speak TLS.
     """
 
@@ -141,6 +144,8 @@ class SimNetwork:
         self.names: dict[str, list[str]] = {}
         self.fired: Counter[str] = Counter()
         self.connections: dict[Connection, None] = {}
+        self.datagram_servers: dict[tuple[str, int], Callable[[bytes, str], Iterable[bytes]]] = {}
+        self.datagram_ends: dict[DatagramEnd, None] = {}
         self.certificates: dict[tuple[str, int], ServingCertificate] = {}
         self._transits: dict[str, deque[tuple[float, float]]] = {}
         self._hosts: dict[str, None] = {HOST.get(): None}
@@ -350,6 +355,13 @@ class SimNetwork:
         self._listeners[address, port] = listener
         return cast("asyncio.AbstractServer", listener)
 
+    def create_datagram_endpoint(
+        self, factory: Callable[[], asyncio.DatagramProtocol], remote: tuple[str, int]
+    ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol]:
+        """See `asyncio.loop.create_datagram_endpoint`."""
+        protocol = factory()
+        return DatagramEnd(self, protocol, HOST.get(), remote), protocol
+
     def forget_listener(self, listener: _Listener) -> None:
         """It is closed."""
         if self._listeners.get(listener.address) is listener:
@@ -382,6 +394,7 @@ class SimNetwork:
         return [
             *(f"transport {end!r}" for end in ends if not end.lost),
             *(f"listener {host}:{port}" for host, port in self._listeners),
+            *(f"datagram socket {end!r}" for end in self.datagram_ends),
         ]
 
 

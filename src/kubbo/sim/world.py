@@ -137,6 +137,7 @@ class World:
     """See the head of the module. Use it by `async with`, inside a `SimLoop`.
 
     Attributes:
+        directory: for files of this world, and gone with it.
         fired: how often each kind of fault happened to something.
         most_requests: the most requests of one consumer, by the windows of `BUDGET`.
     """
@@ -162,12 +163,13 @@ class World:
         self.fired: Counter[str] = self.network.fired
         self.most_requests: Counter[float] = Counter()
         self._directory = tempfile.TemporaryDirectory(prefix="kubbo-sim-")
+        self.directory = Path(self._directory.name)
         self.disk = SimDisk()
         self.consumers = [
             Consumer(self, number, self.services[number % services], keeps=number < _KEEPERS)
             for number in range(consumers)
         ]
-        secrets = Path(self._directory.name) / "serviceaccount"
+        secrets = self.directory / "serviceaccount"
         secrets.mkdir()
         self._secrets = ProjectedVolume(secrets)
         self.certificate = ServingCertificate(AUTHORITIES[0])
@@ -207,7 +209,7 @@ class World:
 
     def snapshot(self, service: str) -> SimSnapshotFile:
         """The file in which a consumer of a Service keeps its view."""
-        directory = Path(self._directory.name) / f"snapshots-{service}"
+        directory = self.directory / f"snapshots-{service}"
         return SimSnapshotFile(self.disk, directory, f"kubernetes:///{service}", "the simulation")
 
     # --- life
