@@ -264,8 +264,9 @@ def check_session(
 
     Calls and their answers arrive whole and with their numbers, in whatever pieces the bytes
     come and in whatever order they are answered; one-way calls have no answer; a status ends
-    its call; an answer to a forgotten call is dropped; draining is heard; foreign bytes and a
-    stream cut short close the session once, with a reason, and it never raises for them.
+    its call; an answer to a forgotten call is dropped; the calls that wait are counted; draining
+    is heard; foreign bytes and a stream cut short close the session once, with a reason, and it
+    never raises for them.
 
     Args:
         make_consumer: gives a new consumer's session, at time 0.
@@ -334,6 +335,8 @@ def _check_calls(
     ], f"requests in pieces of {size} bytes arrived as {received}"
     assert [each.call for each in received] == [each.call for each in started]
     assert all(each.end for each in received)
+    open_calls = consumer.open_calls, provider.open_calls
+    assert open_calls == (3, 3), f"of three calls that wait, {open_calls} are open"
     for number in (2, 0):  # the second call is never answered
         provider.send_message(received[number].call, response + bytes([number]), end=True)
     provider.send_message(received[3].call, response, end=True)  # nobody asked for this one
@@ -344,6 +347,8 @@ def _check_calls(
     consumer.end_call(calls[1], Status(Code.CANCELLED))
     provider.send_message(received[1].call, response, end=True)
     assert not _pass(provider, consumer, size), "the answer to a forgotten call was an event"
+    open_calls = consumer.open_calls, provider.open_calls
+    assert open_calls == (0, 0), f"no call waits, and {open_calls} are open"
 
 
 def _check_status(consumer: Session, provider: Session, request: bytes) -> None:

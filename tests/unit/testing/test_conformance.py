@@ -129,8 +129,18 @@ class Trusting(Dubbo2Session):
         return [event for event in super().receive_eof(now) if not event.reason] or []  # type: ignore[union-attr]
 
 
+class Miscounting(Dubbo2Session):
+    """Knows no call that waits."""
+
+    @property
+    def open_calls(self) -> int:
+        return 0
+
+
 def test_a_session_that_breaks_a_promise_is_told() -> None:
-    """Chunking and foreign bytes are really looked at."""
+    """Chunking, counts and foreign bytes are really looked at."""
+    with pytest.raises(AssertionError, match="are open"):
+        check_session(consumer, lambda: Miscounting(Role.PROVIDER, now=0.0))
     with pytest.raises(AssertionError, match="arrived as"):
         check_session(consumer, lambda: Deaf(Role.PROVIDER, now=0.0))
     with pytest.raises((AssertionError, IndexError)):
