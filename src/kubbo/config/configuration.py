@@ -57,7 +57,16 @@ if TYPE_CHECKING:
     from kubbo.config.document import Issue, Node
     from kubbo.config.options import Parameter
 
-__all__ = ["EMPTY", "MAX_FILES", "Configuration", "Entry", "Rule", "digest", "read_configuration"]
+__all__ = [
+    "EMPTY",
+    "MAX_FILES",
+    "Configuration",
+    "Entry",
+    "Rule",
+    "digest",
+    "is_configuration_file",
+    "read_configuration",
+]
 
 MAX_FILES: Final = 500
 """Of one configuration."""
@@ -77,6 +86,12 @@ _RULE_KEYS: Final = frozenset(
 )
 _RULE_SUFFIXES: Final = (".configurators", ".condition-router", ".tag-router", ".affinity-router")
 _SCRIPT_SUFFIX: Final = ".script-router"
+
+
+def is_configuration_file(name: str) -> bool:
+    """Whether a file of a directory, or a key of a ConfigMap, is read; others may lie beside."""
+    suffixes = (".yaml", ".yml", ".json", _SCRIPT_SUFFIX, *_RULE_SUFFIXES)
+    return name.endswith(suffixes) and not name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +191,6 @@ class Configuration:
             if each.weight is not None or each.disabled is not None
         ]
         return tuple(each for *_, each in sorted(marking, key=lambda one: one[:3]))
-
-    def rules_for(self, service: str, application: str) -> tuple[Rule, ...]:
-        """The routing rules for calls of a service by an application.
-
-        A rule of the scope `application` is for that application, and a rule of tags for the
-        providers of one: consumers know those by the service.
-        """
-        return tuple(
-            rule
-            for rule in self.rules
-            if (
-                rule.key in ("", "*", service)
-                if rule.scope == "service"
-                else rule.key in ("", "*", application) or "tags" in rule.document
-            )
-        )
 
 
 EMPTY: Final = Configuration()

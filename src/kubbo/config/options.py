@@ -44,7 +44,8 @@ class Options:
         cluster: name of the cluster policy, like `failover`.
         loadbalance: name of the balancer, like `p2c`.
         actives: calls at once of this consumer, of the method or the reference that sets it.
-        parameters: of policy and balancer, by Dubbo's names, like `hash.arguments`; those of
+        mock: what stands in for a failed call, like `return null`; see `kubbo.rpc.mock`.
+        parameters: of policy, balancer and breaker, by names like `hash.arguments`; those of
             all layers together.
     """
 
@@ -55,6 +56,7 @@ class Options:
     cluster: str | None = None
     loadbalance: str | None = None
     actives: int | None = None
+    mock: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: _NONE)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ every few minutes, sooner while the target has no provider. What it gives now re
 once it has members, or the old one has none; until then both are watched. A mapping is replaced
 by another one, never by none: while a target has providers, an annotation that has gone, or
 two that contradict each other, are told in the log and change nothing.
+
+When the references of the configuration change, every key is mapped again at once.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -187,6 +190,13 @@ class MappedResolver:
         coming: _Source | None = None
         due = now() + self._pace(current)
         lost = False
+
+        def look_again() -> None:
+            nonlocal due
+            due = now()
+            changed.set()
+
+        self._context.subscribers.add(look_again)
         try:
             while True:
                 if coming is not None and _replaces(coming, current):
@@ -202,8 +212,10 @@ class MappedResolver:
                     async with asyncio.timeout(None if due == math.inf else max(0.0, due - now())):
                         await changed.wait()
                 except TimeoutError:
+                    asked = self._context.references
                     found = await self._map_again(current)
-                    due = now() + self._pace(current)
+                    moved = self._context.references is not asked
+                    due = now() + (0.0 if moved else self._pace(current))
                     if found is not None and found.target != (coming or current).mapping.target:
                         coming = await self._change(found, current, coming, tell, changed.set)
                 if current.task.done():
@@ -213,6 +225,7 @@ class MappedResolver:
                     coming.task.result()
                     coming = None
         finally:
+            self._context.subscribers.discard(look_again)
             self._current = None
             for source in (current, coming):
                 if source is not None:
@@ -261,22 +274,30 @@ class MappedResolver:
 
     async def _map(self, publish: Publish) -> Mapping | None:
         told = ""
-        while True:
-            try:
-                return await map_in_context(self._key, self._context)
-            except MappingError as error:
-                step = self._step(error.steps)
-                if str(error) != told:
-                    told = str(error)
-                    publish(
-                        Failed(error, (step,))
-                        if error.contradiction
-                        else Absent(told, steps=(step,))
-                    )
-            except (TargetError, ConfigError) as error:  # the environment, which stays as it is
-                publish(Failed(error, (Step("naming", None, str(self._key)),)))
-                return None
-            await asyncio.sleep(self._context.rng.uniform(_SHORTEST, _LONGEST))
+        changed = asyncio.Event()
+        self._context.subscribers.add(changed.set)
+        try:
+            while True:
+                changed.clear()
+                try:
+                    return await map_in_context(self._key, self._context)
+                except MappingError as error:
+                    step = self._step(error.steps)
+                    if str(error) != told:
+                        told = str(error)
+                        publish(
+                            Failed(error, (step,))
+                            if error.contradiction
+                            else Absent(told, steps=(step,))
+                        )
+                except (TargetError, ConfigError) as error:  # the environment, which stays as it is
+                    publish(Failed(error, (Step("naming", None, str(self._key)),)))
+                    return None
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._context.rng.uniform(_SHORTEST, _LONGEST)):
+                        await changed.wait()
+        finally:
+            self._context.subscribers.discard(changed.set)
 
     def _step(self, steps: tuple[MappingStep, ...]) -> Step:
         tried = ", ".join(dict.fromkeys(step.source for step in steps))

@@ -53,6 +53,7 @@ class NamingContext:
         namespace: the own namespace if it was given; empty is that of the credentials.
         namespaces: further ones whose Services may say what they provide.
         references: targets by service key, from the configuration.
+        subscribers: are called when the references have changed.
         snapshot_directory: where last views are kept on disk; None: they are not.
     """
 
@@ -103,7 +104,9 @@ class NamingContext:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.namespace = namespace
         self.namespaces = tuple(namespaces)
-        self.references: Mapping[str, str] = references or {}
+        self._given_references: Mapping[str, str] = references or {}
+        self.references: Mapping[str, str] = self._given_references
+        self.subscribers: set[Callable[[], None]] = set()
         self.rng = rng or random.Random()  # noqa: S311 - spreads requests, guards nothing
         self.clock = clock
         self.nameservers = tuple(nameservers)
@@ -140,6 +143,17 @@ class NamingContext:
     def failover(self, target: Target) -> Failover:
         """When a failover target goes on, and when it comes back."""
         return self._failover_of.get(str(target), self._failover)
+
+    def configure(self, references: Mapping[str, str]) -> None:
+        """Take other targets by service key; they win over those that were given to the context.
+
+        Whoever resolves a key that leads elsewhere now goes there.
+        """
+        merged = {**self._given_references, **references}
+        if merged != self.references:
+            self.references = merged
+            for subscriber in tuple(self.subscribers):
+                subscriber()
 
     async def cluster(self) -> ClusterClient:
         """The one client of the API server, opened by the first who asks.

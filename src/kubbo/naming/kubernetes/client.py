@@ -26,7 +26,15 @@ import msgspec
 
 from kubbo.errors import KubboError
 from kubbo.naming.kubernetes.credentials import ExecPlugin
-from kubbo.naming.kubernetes.objects import EndpointSlice, EventHead, ListOf, Pod, Service, Status
+from kubbo.naming.kubernetes.objects import (
+    ConfigMap,
+    EndpointSlice,
+    EventHead,
+    ListOf,
+    Pod,
+    Service,
+    Status,
+)
 from kubbo.naming.kubernetes.reflector import (
     Bookmark,
     Changed,
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     from kubbo.naming.kubernetes.credentials import Access
 
 __all__ = [
+    "CONFIG_MAPS",
     "ENDPOINT_SLICES",
     "MAX_LINE_BYTES",
     "MAX_LIST_BYTES",
@@ -58,7 +67,7 @@ __all__ = [
     "decode_page",
 ]
 
-T = TypeVar("T", bound="EndpointSlice | Service | Pod")
+T = TypeVar("T", bound="EndpointSlice | Service | Pod | ConfigMap")
 
 _CONNECT_TIMEOUT = 5.0
 _KNOCK_TIMEOUT = 1.0
@@ -96,6 +105,7 @@ class Resource(Generic[T]):
 ENDPOINT_SLICES = Resource("/apis/discovery.k8s.io/v1", "endpointslices", EndpointSlice)
 SERVICES = Resource("/api/v1", "services", Service)
 PODS = Resource("/api/v1", "pods", Pod)
+CONFIG_MAPS = Resource("/api/v1", "configmaps", ConfigMap)
 
 
 class ApiError(KubboError):
@@ -152,6 +162,7 @@ class ClusterClient:
         namespace: str,
         *,
         label_selector: str = "",
+        field_selector: str = "",
         resource_version: str = "",
         continue_token: str = "",
         limit: int = 0,
@@ -168,6 +179,8 @@ class ClusterClient:
         parameters: dict[str, str] = {}
         if label_selector:
             parameters["labelSelector"] = label_selector
+        if field_selector:
+            parameters["fieldSelector"] = field_selector
         if limit:
             parameters["limit"] = str(limit)
         if continue_token:
@@ -201,6 +214,7 @@ class ClusterClient:
         namespace: str,
         *,
         label_selector: str = "",
+        field_selector: str = "",
         resource_version: str,
         lifetime: float,
         initial: bool = False,
@@ -227,6 +241,8 @@ class ClusterClient:
             }
         if label_selector:
             parameters["labelSelector"] = label_selector
+        if field_selector:
+            parameters["fieldSelector"] = field_selector
         within = _OPEN_INITIAL_TIMEOUT if initial else _OPEN_TIMEOUT
         async with AsyncExitStack() as stack:
             try:

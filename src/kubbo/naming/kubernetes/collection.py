@@ -1,4 +1,4 @@
-"""Drives a reflector of EndpointSlices: performs its actions and reports what came of them.
+"""Drives a reflector: performs its actions and reports what came of them.
 
 One task does it: a list, a watch or a wait, whatever the reflector wants next. What the view says
 and who wants to know is others' business; they are told, in the same turn of the loop, whenever
@@ -8,7 +8,7 @@ something has been received.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.client import ENDPOINT_SLICES, ApiError
@@ -19,18 +19,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from kubbo.naming.kubernetes.client import ClusterClient, WatchStream
-    from kubbo.naming.kubernetes.objects import EndpointSlice
-    from kubbo.naming.kubernetes.reflector import Watch
-    from kubbo.naming.kubernetes.view import SlicesView
+    from kubbo.naming.kubernetes.client import ClusterClient, Resource, WatchStream
+    from kubbo.naming.kubernetes.objects import ConfigMap, EndpointSlice, Pod, Service
+    from kubbo.naming.kubernetes.reflector import Reflector, Watch
 
-__all__ = ["drive"]
+__all__ = ["View", "drive", "drive_collection"]
+
+T = TypeVar("T", bound="EndpointSlice | Service | Pod | ConfigMap")
 
 _KNOCK_SHORTEST, _KNOCK_LONGEST = 0.5, 1.0  # seconds between two dials of a server that is away
 
 
+class View(Protocol[T]):
+    """What a driver keeps up: a reflector, and whoever follows what it makes of events."""
+
+    @property
+    def reflector(self) -> Reflector[T]:
+        """Says what to do next."""
+        ...
+
+    def receive(self, event: Event[T], now: float) -> Action | None:
+        """Tell the reflector what happened."""
+        ...
+
+
 async def drive(
-    view: SlicesView,
+    view: View[EndpointSlice],
     client: ClusterClient,
     namespace: str,
     selector: str,
@@ -39,20 +53,49 @@ async def drive(
     clock: Callable[[], float],
     tell: Callable[[], None],
 ) -> NoReturn:
-    """Keep a view of the slices that a label selector finds, until cancelled.
+    """Keep a view of the slices that a label selector finds, until cancelled. See below."""
+    await drive_collection(
+        view,
+        client,
+        ENDPOINT_SLICES,
+        namespace,
+        label_selector=selector,
+        rng=rng,
+        clock=clock,
+        tell=tell,
+    )
+
+
+async def drive_collection(
+    view: View[T],
+    client: ClusterClient,
+    resource: Resource[T],
+    namespace: str,
+    *,
+    label_selector: str = "",
+    field_selector: str = "",
+    rng: random.Random,
+    clock: Callable[[], float],
+    tell: Callable[[], None],
+) -> NoReturn:
+    """Keep a view of the objects that the selectors find, until cancelled.
 
     `tell` is called whenever the view or its health may have changed; it must not raise.
     """
-    await _Drive(view, client, namespace, selector, rng=rng, clock=clock, tell=tell).run()
+    selectors = (label_selector, field_selector)
+    await _Drive(
+        view, client, resource, namespace, selectors, rng=rng, clock=clock, tell=tell
+    ).run()
 
 
-class _Drive:
+class _Drive(Generic[T]):
     def __init__(
         self,
-        view: SlicesView,
+        view: View[T],
         client: ClusterClient,
+        resource: Resource[T],
         namespace: str,
-        selector: str,
+        selectors: tuple[str, str],
         *,
         rng: random.Random,
         clock: Callable[[], float],
@@ -60,8 +103,9 @@ class _Drive:
     ) -> None:
         self._view = view
         self._client = client
+        self._resource = resource
         self._namespace = namespace
-        self._selector = selector
+        self._labels, self._fields = selectors
         self._rng = rng
         self._now = clock
         self._tell = tell
@@ -79,12 +123,13 @@ class _Drive:
             self._tell()
 
     async def _list(self, action: List) -> Action:
-        event: Event[EndpointSlice]
+        event: Event[T]
         try:
             event = await self._client.list_page(
-                ENDPOINT_SLICES,
+                self._resource,
                 self._namespace,
-                label_selector=self._selector,
+                label_selector=self._labels,
+                field_selector=self._fields,
                 resource_version=action.resource_version,
                 continue_token=action.continue_token,
                 limit=action.limit,
@@ -111,9 +156,10 @@ class _Drive:
     async def _watch(self, action: Watch) -> Action:
         try:
             async with self._client.watch(
-                ENDPOINT_SLICES,
+                self._resource,
                 self._namespace,
-                label_selector=self._selector,
+                label_selector=self._labels,
+                field_selector=self._fields,
                 resource_version=action.resource_version,
                 lifetime=action.timeout,
                 initial=action.initial,
@@ -128,7 +174,7 @@ class _Drive:
         assert following is not None
         return following
 
-    async def _read(self, stream: WatchStream[EndpointSlice]) -> Action:
+    async def _read(self, stream: WatchStream[T]) -> Action:
         """Read a stream until the reflector wants something else."""
         reflector = self._view.reflector
         while True:

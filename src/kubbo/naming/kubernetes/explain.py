@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from kubbo.naming.kubernetes.slices import Joined
     from kubbo.naming.target import Port
 
-__all__ = ["absent", "forbidden", "role_binding_yaml", "role_yaml", "unreachable"]
+__all__ = [
+    "absent",
+    "config_role_name",
+    "config_role_yaml",
+    "forbidden",
+    "role_binding_yaml",
+    "role_yaml",
+    "unreachable",
+]
 
 _ROLE = "kubbo-consumer"
 _PLAIN = re.compile(r"[a-z][a-z0-9.-]*")
@@ -185,20 +193,45 @@ def role_yaml(namespace: str, *, diagnose: bool = False) -> str:
     )
 
 
+def config_role_yaml(namespace: str, name: str) -> str:
+    """The least Role with which one ConfigMap is watched."""
+    return (
+        "apiVersion: rbac.authorization.k8s.io/v1\n"
+        "kind: Role\n"
+        "metadata:\n"
+        f"  name: {_scalar(config_role_name(name))}\n"
+        f"  namespace: {_scalar(namespace)}\n"
+        "rules:\n"
+        '- apiGroups: [""]\n'
+        "  resources: [configmaps]\n"
+        f"  resourceNames: [{_scalar(name)}]\n"
+        "  verbs: [get, list, watch]\n"
+    )
+
+
+def config_role_name(name: str) -> str:
+    """The name of that Role: one for each ConfigMap."""
+    return f"kubbo-config-{name}"[:253].rstrip("-.")
+
+
 def role_binding_yaml(
-    namespace: str, *, service_account: str = "default", account_namespace: str = ""
+    namespace: str,
+    *,
+    service_account: str = "default",
+    account_namespace: str = "",
+    role: str = _ROLE,
 ) -> str:
-    """The RoleBinding that gives that Role to a service account."""
+    """The RoleBinding that gives that Role, or another one, to a service account."""
     return (
         "apiVersion: rbac.authorization.k8s.io/v1\n"
         "kind: RoleBinding\n"
         "metadata:\n"
-        f"  name: {_ROLE}\n"
+        f"  name: {_scalar(role)}\n"
         f"  namespace: {_scalar(namespace)}\n"
         "roleRef:\n"
         "  apiGroup: rbac.authorization.k8s.io\n"
         "  kind: Role\n"
-        f"  name: {_ROLE}\n"
+        f"  name: {_scalar(role)}\n"
         "subjects:\n"
         "- kind: ServiceAccount\n"
         f"  name: {_scalar(service_account)}\n"

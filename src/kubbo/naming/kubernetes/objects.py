@@ -12,6 +12,7 @@ import msgspec
 
 __all__ = [
     "Conditions",
+    "ConfigMap",
     "ContainerEnd",
     "ContainerState",
     "ContainerStatus",
@@ -197,6 +198,14 @@ class Pod(_Object, frozen=True):
 
     metadata: Metadata = Metadata()
     status: PodStatus = PodStatus()
+
+
+class ConfigMap(_Object, frozen=True):
+    """A ConfigMap (v1): texts, and octets that are no text."""
+
+    metadata: Metadata = Metadata()
+    data: dict[str, str] | None = None
+    binary_data: dict[str, bytes] | None = None
 
 
 class ListMeta(_Object, frozen=True):
