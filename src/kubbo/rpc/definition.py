@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kubbo.errors import DecodeError
 from kubbo.java import java_class_of
 from kubbo.wire.hessian2.classes import BeanType, EnumType
-from kubbo.wire.hessian2.containers import ListType, MapType, SetType
+from kubbo.wire.hessian2.containers import ListType, MapType, SetType, TupleType
 from kubbo.wire.hessian2.kinds import DICT, LIST
+from kubbo.wire.hessian2.typeddicts import TypedDictType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,13 +126,20 @@ def _text_of(kind: Type) -> str:
 def _collect(kind: Type, types: dict[str, TypeDefinition]) -> None:
     """Add the classes that a type reaches."""
     waiting: list[Type] = [kind]
+    maps: list[Type] = []
     while waiting:
         one = waiting.pop()
         if isinstance(one, (ListType, SetType)):
             waiting.append(one.item)
         elif isinstance(one, MapType):
             waiting += (one.key, one.value)
-        elif isinstance(one, BeanType) and one.name not in types:
+        elif isinstance(one, TupleType):
+            waiting += one.items if one.rest is None else (one.rest,)
+        elif isinstance(one, TypedDictType) and not one.marked:  # a map: no class of its own
+            if one not in maps:
+                maps.append(one)
+                waiting.extend(each.type for each in one.fields)
+        elif isinstance(one, (BeanType, TypedDictType)) and one.name not in types:
             properties = {each.name: _text_of(each.type) for each in reversed(one.fields)}
             types[one.name] = TypeDefinition(one.name, properties)
             waiting.extend(each.type for each in one.fields)

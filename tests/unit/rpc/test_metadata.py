@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Protocol, TypedDict
 
 import pytest
 
@@ -244,6 +244,48 @@ def test_a_definition_names_every_type_with_its_arguments():
     }
     assert list(definition.types["com.example.User"].properties) == ["id", "fullName", "colors"]
     assert parse_definition(render_definition(definition)) == definition
+
+
+@pojo("com.example.Spot")
+class Spot(TypedDict):
+    """An object that is a dict here."""
+
+    map_sheet: str
+    owner: NotRequired[User]
+    next: NotRequired[Spot]
+
+
+class Filter(TypedDict, total=False):
+    """A map with declared keys."""
+
+    near: Spot
+    also: Filter
+    cursor: tuple[int, Cursor]
+
+
+@kubbo.service("com.example.Spots")
+class Spots(Protocol):
+    """An interface of dicts."""
+
+    async def find(self, by: Filter) -> list[Spot]: ...
+
+
+def test_a_definition_lists_the_keys_of_typed_dicts():
+    """One that is an object as its class; one that is a map by the classes that it reaches."""
+    definition = define(read_interface(Spots))
+    assert definition.methods == (
+        MethodDefinition("find", ("java.util.Map",), "java.util.List<com.example.Spot>"),
+    )
+    assert definition.types["com.example.Spot"] == TypeDefinition(
+        "com.example.Spot",
+        {"mapSheet": "java.lang.String", "owner": "com.example.User", "next": "com.example.Spot"},
+    )
+    assert set(definition.types) == {
+        "com.example.Spot",
+        "com.example.User",
+        "com.example.Color",
+        "com.example.Page$Cursor",
+    }
 
 
 JAVA_2_7 = {
