@@ -21,19 +21,28 @@ counts, so only members with a recent fault are looked at.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kubbo.cluster.member import Member
+    from kubbo.config import Parameter
     from kubbo.model import Invocation
 
-__all__ = ["DEFAULT_RULES", "Breaker", "BreakerRules", "BreakerState", "Ejection"]
+__all__ = [
+    "DEFAULT_RULES",
+    "Breaker",
+    "BreakerRules",
+    "BreakerState",
+    "Ejection",
+    "has_rules",
+    "read_rules",
+]
 
 WINDOW: Final = 10.0
 """Seconds over which shares are taken."""
@@ -96,6 +105,41 @@ class BreakerRules:
 
 DEFAULT_RULES: Final = BreakerRules()
 
+_WHOLE: Final = ("consecutive", "requests", "probes")
+_FIELDS: Final = ("enabled", *(each.name for each in fields(BreakerRules)))
+
+
+PREFIX: Final = "breaker."
+"""Of parameters that give a method or a reference a breaker of its own."""
+
+
+def has_rules(parameters: Mapping[str, Parameter]) -> bool:
+    """Whether parameters ask for a breaker of their own."""
+    return any(name.startswith(PREFIX) for name in parameters)
+
+
+def read_rules(parameters: Mapping[str, Parameter]) -> BreakerRules | None:
+    """The rules of these parameters, the defaults for what they leave open; None for no breaker.
+
+    Raises:
+        ConfigError: a number is none, or out of its range, or has no meaning.
+    """
+    given: dict[str, float] = {}
+    for name, value in parameters.items():
+        if not name.startswith(PREFIX):
+            continue
+        rule = name.removeprefix(PREFIX)
+        if rule not in _FIELDS:
+            raise ConfigError(f"{name} is no rule of a breaker; there are {', '.join(_FIELDS)}")
+        try:
+            given[rule] = float(value)
+        except ValueError:
+            raise ConfigError(f"{name}={value!r} is no number") from None
+    if not given.pop("enabled", 1.0):
+        return None
+    whole = {name: int(given[name]) for name in given if name in _WHOLE}
+    return BreakerRules(**{**given, **whole})  # type: ignore[arg-type]  # each by its name
+
 
 class BreakerState(Enum):
     """See the head of the module."""
@@ -156,7 +200,7 @@ class Breaker:
     came back. `ejected` has the members that are left out.
     """
 
-    __slots__ = ("_changed", "_rules", "_size", "_watched", "ejected")
+    __slots__ = ("__weakref__", "_changed", "_rules", "_size", "_watched", "ejected")
 
     def __init__(
         self, rules: BreakerRules, size: Callable[[], int], changed: Callable[[Ejection], None]

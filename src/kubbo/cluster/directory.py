@@ -19,6 +19,7 @@ import logging
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from kubbo.cluster.breaker import Breaker
 from kubbo.cluster.budget import RetryBudget
@@ -64,7 +65,8 @@ class Directory:
         self.resolution: Resolution = Pending()
         self.generation = 0
         self.views = 0
-        self.breaker = None if breaker is None else self.make_breaker(breaker)
+        self._breakers: WeakSet[Breaker] = WeakSet()
+        self.breaker = self.make_breaker(breaker)
         self._observer = observer
         self._resolver = resolver
         self._dialers = dialers
@@ -189,9 +191,13 @@ class Directory:
                 self._known.set_result(None)
             self._known = None
 
-    def make_breaker(self, rules: BreakerRules) -> Breaker:
+    def make_breaker(self, rules: BreakerRules | None) -> Breaker | None:
         """A breaker over the members; what it does is seen by the next call."""
-        return Breaker(rules, lambda: len(self._members), self._breaker_changed)
+        if rules is None:
+            return None
+        breaker = Breaker(rules, lambda: len(self._members), self._breaker_changed)
+        self._breakers.add(breaker)
+        return breaker
 
     def _breaker_changed(self, change: Ejection) -> None:
         self.generation += 1
@@ -243,8 +249,8 @@ class Directory:
                 self._drop(member)
         else:
             self._let_go()
-        if self.breaker is not None:
-            self.breaker.forget(self.members())
+        for breaker in self._breakers:
+            breaker.forget(self.members())
         self.generation += 1
         self.views += 1
 

@@ -64,7 +64,7 @@ SKIPPED: Final = 4
 class Selection:
     """Routers and a balancer over the members of `directory`.
 
-    `breaker` is one of its own, for a method that shall not share that of the target.
+    `breaker` is that of the target, or one of its own for a method that shall not share that.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Selection:
         warmup: float = DEFAULT_WARMUP,
     ) -> None:
         self.directory = directory
-        self.breaker = breaker or directory.breaker
+        self.breaker = breaker
         self._balance = balance
         self._routers = tuple(routers)
         self._warmup = warmup

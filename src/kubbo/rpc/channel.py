@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import TYPE_CHECKING, Self, TypeVar, cast
+from weakref import WeakSet
 
 from kubbo.cluster.background import Background
 from kubbo.cluster.breaker import DEFAULT_RULES, BreakerRules
 from kubbo.cluster.budget import DEFAULT_SHARE, RetryBudget
 from kubbo.cluster.directory import Directory
 from kubbo.config import Options
+from kubbo.config.layers import Layer, Level
 from kubbo.errors import RpcError, UsageError
+from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import ServiceKey
 from kubbo.naming.mapped import MappedResolver
 from kubbo.naming.open import NamingContext, open_resolver
@@ -34,15 +37,19 @@ from kubbo.wire.hessian2 import Limits, TypeRegistry
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.routers import Router
     from kubbo.config import Parameter
+    from kubbo.live.live import LiveConfiguration
+    from kubbo.live.source import Source
     from kubbo.model import Value
     from kubbo.naming.resolution import Resolver
     from kubbo.observe import Observer
     from kubbo.rpc.fallback import Failure
     from kubbo.rpc.filters import Filter
+    from kubbo.rpc.live import LiveView
 
 __all__ = ["Channel", "GenericReference"]
 
@@ -73,10 +80,16 @@ class Channel:
         tls: for connections to providers; plain text without it.
         max_payload_bytes: the largest message, both ways.
         limits: on what an answer may hold.
+        config: where the configuration is that may change while this runs: a file, a directory
+            (a mounted ConfigMap), `configmap:///NAME.NAMESPACE` or a `kubbo.live.source.Source`
+            of your own; see docs/configuration.md. Without it, what `KUBBO_CONFIG` names; the
+            empty text is none at all.
         rng: for a run that shall be repeatable.
 
+    Entering it raises ConfigError when the configuration is missing or cannot be used.
+
     Raises:
-        ConfigError: a number is out of its range.
+        ConfigError: a number is out of its range, or `config` names no source.
     """
 
     def __init__(
@@ -99,6 +112,7 @@ class Channel:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         limits: Limits | None = None,
         observer: Observer | None = None,
+        config: str | Path | Source | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._options = Options(
@@ -128,14 +142,49 @@ class Channel:
         self._directories: dict[str, Directory] = {}
         self._dialers: Dialers | None = None
         self._deadlines: Deadlines | None = None
+        self._references: WeakSet[Reference] = WeakSet()
+        self._view: LiveView | None = None
+        self._live = self._open_config(config)
 
     async def __aenter__(self) -> Self:
         self._deadlines = Deadlines(asyncio.get_running_loop())
         self._dialers = Dialers(self._session, self._deadlines, self._rng, tls=self._tls)
+        if self._live is not None:
+            try:
+                await self._live.start()
+            except BaseException:
+                await self.aclose()
+                raise
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+    def _open_config(self, given: str | Path | Source | None) -> LiveConfiguration[LiveView] | None:
+        environ = self._naming.environ
+        name = environ.get(CONFIG_VARIABLE, "") if given is None else given
+        if not name:
+            return None
+        # These load YAML and what reads it.
+        from kubbo.live.live import LiveConfiguration  # noqa: PLC0415
+        from kubbo.live.open import open_source  # noqa: PLC0415
+        from kubbo.rpc.live import Viewer  # noqa: PLC0415
+
+        viewer = Viewer(self._application, environ, self._rng)
+        return LiveConfiguration(
+            open_source(name, self._naming), prepare=viewer.view, apply=self._configure
+        )
+
+    @property
+    def configuration(self) -> LiveConfiguration[LiveView] | None:
+        """The configuration that is followed: what is in use, and why not what there is."""
+        return self._live
+
+    def _configure(self, view: LiveView) -> None:
+        self._view = view
+        self._naming.configure(view.configuration.targets())
+        for reference in self._references:
+            reference.configure(view)
 
     def _session(self, now: float) -> Dubbo2Session:
         return Dubbo2Session(
@@ -251,11 +300,16 @@ class Channel:
         filters: Sequence[Filter] = (),
         routers: Sequence[Router] = (),
     ) -> Reference:
-        return Reference(
+        reference = Reference(
             key,
             self._directory(key, target),
             Dubbo2Codec(registry, limits=self._limits, application=self._application),
-            base=given.over(self._options),
+            registry=registry,
+            code=(
+                Layer(Level.INTERFACE, "refer(...)", given),
+                Layer(Level.APPLICATION, "Channel(...)", self._options),
+            ),
+            live=self._view,
             rng=self._rng,
             background=self._background,
             balance=self._balance,
@@ -264,6 +318,8 @@ class Channel:
             fallback=fallback,
             observer=self._observer,
         )
+        self._references.add(reference)
+        return reference
 
     def _directory(self, key: ServiceKey, target: str | None) -> Directory:
         if self._dialers is None:
@@ -291,6 +347,8 @@ class Channel:
 
     async def aclose(self) -> None:
         """Close every watch and connection. Calls in flight fail with UNAVAILABLE."""
+        if self._live is not None:
+            await self._live.aclose()
         await self._background.aclose()
         directories = list(self._directories.values())
         self._directories.clear()

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kubbo.cluster.attempts import SelectedAttempts
 from kubbo.cluster.balancers import DEFAULT_LOADBALANCE, make_balance
+from kubbo.cluster.breaker import has_rules, read_rules
 from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
 from kubbo.cluster.selection import Selection
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
+from kubbo.config.layers import Layer, Level, merge, stack
 from kubbo.errors import UsageError
 from kubbo.model import Deadline, Invocation, Kind
 from kubbo.observe import CallReport
+from kubbo.rpc.actives import Actives
 from kubbo.rpc.context import CURRENT
 from kubbo.rpc.filters import compose
+from kubbo.rpc.mock import parse_mock
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from kubbo.cluster.background import Background
     from kubbo.cluster.balancers import LoadBalance
@@ -34,14 +38,20 @@ if TYPE_CHECKING:
     from kubbo.observe import Observer
     from kubbo.rpc.fallback import Fallback
     from kubbo.rpc.filters import Filter
+    from kubbo.rpc.live import LiveView
     from kubbo.rpc.service import Interface, Method
     from kubbo.wire.codec import Codec
+    from kubbo.wire.hessian2 import TypeRegistry
 
 __all__ = ["Reference", "make_stub", "options"]
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 _NO_OPTIONS = Options()
+
+MAX_SETTLED = 1_000
+"""Methods whose options are kept; a generic reference calls whatever it is told."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +77,9 @@ class Reference:
         service: whom to call.
         directory: who is there.
         codec: of this interface.
-        base: options of the reference over those of the channel.
+        registry: the classes of this interface.
+        code: layers of options that code gave: of the reference, of the channel.
+        live: what the configuration says, None where there is none.
         rng: chance, for balancers.
         background: for what goes on after a call.
         balance: an object that serves every call, where options shall not name the balancer.
@@ -83,7 +95,9 @@ class Reference:
         directory: Directory,
         codec: Codec,
         *,
-        base: Options,
+        registry: TypeRegistry,
+        code: Sequence[Layer] = (),
+        live: LiveView | None = None,
         rng: random.Random,
         background: Background,
         balance: LoadBalance | None = None,
@@ -96,7 +110,9 @@ class Reference:
         self.directory = directory
         self.version = 0
         self._codec = codec
-        self._base = base
+        self._registry = registry
+        self._code = tuple(code)
+        self._live = live
         self._rng = rng
         self.background = background
         self._balance = balance
@@ -104,18 +120,44 @@ class Reference:
         self._routers = tuple(routers)
         self._fallback = fallback
         self._observer = observer
+        self._actives = Actives(str(service))
         self._loop = asyncio.get_running_loop()
-        self._selections: dict[Hashable, Selection] = {}
-        self._handlers: dict[Hashable, Handler] = {}
+        # By the method's name and its own options, which are kept so that no others get their id.
+        self._settled: dict[tuple[str, int], tuple[Options, Options]] = {}
+        self._balances: Kept[LoadBalance] = Kept()
+        self._selections: Kept[Selection] = Kept()
+        self._handlers: Kept[Handler] = Kept()
+        self._rules = None if live is None else live.rules(service)
 
-    def plan(self, signature: Signature, given: Options, *, oneway: bool = False) -> Plan:
-        """Prepare calls of a method with its options; reference and channel fill the rest.
+    def plan(
+        self,
+        signature: Signature,
+        given: Options,
+        *,
+        declared: Options = _NO_OPTIONS,
+        oneway: bool = False,
+    ) -> Plan:
+        """Prepare calls of a method; `given` is of the call, `declared` of the method.
+
+        Configuration, reference and channel fill the rest; see `kubbo.config.layers`.
 
         Raises:
             ConfigError: there is no such policy or balancer.
         """
-        chosen = given.over(self._base)
-        handler = self._handler(chosen)
+        key = (signature.name, id(declared))
+        settled = self._settled.get(key)
+        if settled is None:
+            if len(self._settled) >= MAX_SETTLED:
+                self._settled.clear()
+            merged = merge(self.layers(signature.name, declared=declared))
+            settled = self._settled[key] = (declared, merged)
+        chosen = given.over(settled[1])
+        handler = self._handler(chosen, signature)
+        if chosen.actives:
+            own = given.actives is not None or declared.actives is not None
+            handler = self._actives.around(chosen.actives, signature.name if own else "", handler)
+        if chosen.mock:
+            handler = parse_mock(chosen.mock).around(signature, self._registry, handler)
         if self._fallback is not None:
             handler = self._fallback.around(signature, handler)
         return Plan(
@@ -127,6 +169,35 @@ class Reference:
             handler,
             self.version,
         )
+
+    def layers(
+        self, method: str, *, declared: Options = _NO_OPTIONS, given: Options = _NO_OPTIONS
+    ) -> tuple[Layer, ...]:
+        """The layers of options of a method, the strongest first."""
+        live = self._live
+        layers = () if live is None else live.layers(self.service, method)
+        return stack(
+            *layers,
+            Layer(Level.CALL, "options(...)", given),
+            Layer(Level.METHOD, "@method(...)", declared),
+            *self._code,
+        )
+
+    def configure(self, live: LiveView) -> None:
+        """Follow another configuration, from the next call on.
+
+        Calls under way keep what they began with, rules included. What balancers know is kept.
+        """
+        rules = live.rules(self.service)
+        self._live = live
+        self._settled.clear()
+        if rules != self._rules:
+            self._rules = rules
+            self._selections = Kept()
+            self._handlers = Kept()
+        for kept in (self._balances, self._selections, self._handlers):
+            kept.turn()
+        self.version += 1
 
     async def call(self, plan: Plan, arguments: Sequence[Value]) -> Result:
         """Make a call.
@@ -168,34 +239,49 @@ class Reference:
         report.end(clock(), None, result.degraded)
         return result
 
-    def _handler(self, chosen: Options) -> Handler:
+    def _handler(self, chosen: Options, signature: Signature) -> Handler:
         retries = DEFAULT_RETRIES if chosen.retries is None else chosen.retries
         parameters = tuple(sorted(chosen.parameters.items()))
-        key = (chosen.cluster, retries, chosen.loadbalance, parameters)
+        scope = signature.name if has_rules(chosen.parameters) else ""
+        key = (chosen.cluster, retries, chosen.loadbalance, parameters, scope)
+        selection = self._selection(chosen, scope)  # asked for in any case: so it is kept, too
         handler = self._handlers.get(key)
         if handler is None:
             policy = make_policy(
                 chosen.cluster or DEFAULT_CLUSTER, retries, chosen.parameters, self.background
             )
-            handler = self._handlers[key] = self._compose(policy, self._selection(chosen))
+            handler = self._compose(policy, selection)
+            self._handlers.put(key, handler)
         return handler
 
-    def _selection(self, chosen: Options) -> Selection:
+    def _selection(self, chosen: Options, scope: str) -> Selection:
         name = chosen.loadbalance or DEFAULT_LOADBALANCE
-        key = (name, tuple(sorted(chosen.parameters.items())))
+        key = (name, tuple(sorted(chosen.parameters.items())), scope)
         selection = self._selections.get(key)
         if selection is None:
-            balance = self._balance or make_balance(
-                name, self._rng, self._loop.time, chosen.parameters
-            )
-            selection = self._selections[key] = Selection(self.directory, balance, self._routers)
+            balance = self._balance or self._balances.get(key)
+            if balance is None:
+                balance = make_balance(name, self._rng, self._loop.time, chosen.parameters)
+                self._balances.put(key, balance)
+            rules = self._rules
+            if rules is not None:
+                balance = rules.weigh(balance)
+            breaker = self.directory.breaker
+            if scope:
+                breaker = self.directory.make_breaker(read_rules(chosen.parameters))
+            selection = Selection(self.directory, balance, self._all_routers(), breaker)
+            self._selections.put(key, selection)
         return selection
+
+    def _all_routers(self) -> tuple[Router, ...]:
+        rules = self._rules
+        return self._routers if rules is None else (*self._routers, *rules.routers)
 
     def route(self, routers: Sequence[Router]) -> None:
         """Use other routers from the next attempt on, also in calls that are under way."""
         self._routers = tuple(routers)
-        for selection in self._selections.values():
-            selection.route(self._routers)
+        for selection in self._selections:
+            selection.route(self._all_routers())
 
     def _compose(self, policy: Cluster, selection: Selection) -> Handler:
         codec = self._codec
@@ -205,6 +291,32 @@ class Reference:
             return await policy(invocation, SelectedAttempts(invocation, selection, codec, loop))
 
         return compose(self._filters, clustered)
+
+
+class Kept(Generic[K]):
+    """What was made for a key, until two configurations in a row have not asked for it."""
+
+    def __init__(self) -> None:
+        self._now: dict[Hashable, K] = {}
+        self._before: dict[Hashable, K] = {}
+
+    def get(self, key: Hashable) -> K | None:
+        """What is there."""
+        found = self._now.get(key)
+        if found is None and (found := self._before.pop(key, None)) is not None:
+            self._now[key] = found
+        return found
+
+    def put(self, key: Hashable, value: K) -> None:
+        """Keep what was made."""
+        self._now[key] = value
+
+    def turn(self) -> None:
+        """Another configuration: forget what the last one did not ask for."""
+        self._before, self._now = self._now, {}
+
+    def __iter__(self) -> Iterator[K]:
+        return iter((*self._now.values(), *self._before.values()))
 
 
 class Stub:
@@ -238,9 +350,8 @@ def _stub_method(each: Method) -> Any:
         reference = self.kubbo_reference
         plan = self.kubbo_plans.get(each)
         if plan is None or plan.version != reference.version:
-            given = self.kubbo_options.over(each.options)
             plan = self.kubbo_plans[each] = reference.plan(
-                each.signature, given, oneway=each.oneway
+                each.signature, self.kubbo_options, declared=each.options, oneway=each.oneway
             )
         return (await reference.call(plan, each.arrange(args, kwargs))).value
 

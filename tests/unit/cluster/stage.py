@@ -106,7 +106,9 @@ class Stage:
             breaker=breaker,
             observer=observer,
         )
-        self.selection = Selection(self.directory, RandomBalance(Random(seed)))
+        self.selection = Selection(
+            self.directory, RandomBalance(Random(seed)), breaker=self.directory.breaker
+        )
         self.directory.publish(Members(self.endpoints))
 
     def __getitem__(self, number: int) -> Provider:
