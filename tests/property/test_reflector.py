@@ -3,7 +3,8 @@
 The server here follows the documented contract of lists and watches and nothing else. Faults
 are drawn at random: streams that break or end, events told twice or garbled, versions that
 expire, a backup that is restored, refusals of every kind, a stream that goes silent, pages,
-a stale cache behind version "0". Whatever the order, the view must follow.
+a stale cache behind version "0", streaming lists that are refused, ignored or lose their end.
+Whatever the order, the view must follow.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class World:
     def __init__(self, seed: int) -> None:
         self.now = 0.0
         self.server = Server()
-        self.reflector: Reflector[str] = Reflector(rng=random.Random(seed))
+        self.reflector: Reflector[str] = Reflector(rng=random.Random(seed), streams=seed % 4 > 0)
+        self.streams = "offered"
         self.action: Action = self.reflector.start(self.now)
         self.failing: list[Failure | Undecodable] = []
         self.streaming = False
@@ -153,8 +155,12 @@ class World:
                 failure = self.failing.pop() if self.failing else None
                 if isinstance(failure, Failure):
                     self.tell(failure)
-                else:
+                elif not action.initial:
                     self.open(action)
+                elif self.streams == "refused":
+                    self.tell(Failure(422, "sendInitialEvents is forbidden"))
+                else:
+                    self.open_initial(action)
 
     def request(self) -> None:
         self.now += 0.01
@@ -168,6 +174,29 @@ class World:
         self.ends_at = self.now + action.timeout
         if self.sent < self.server.oldest:
             self.tell(Failure(410, "too old resource version"))
+
+    def open_initial(self, action: Watch) -> None:
+        """The objects come first, and then the mark; or what a server does that knows neither."""
+        server, version = self.server, int(action.resource_version)
+        if self.streams == "ignored" and version:
+            self.open(action)
+            return
+        listed = server.list(List(action.resource_version, limit=0))
+        opened = Watch(str(server.version), action.timeout)
+        if isinstance(listed, Page):
+            opened = Watch(listed.resource_version, action.timeout)
+        self.open(opened)
+        events: list[Event[str]] = [listed]
+        if isinstance(listed, Page):
+            events = [
+                Changed("ADDED", name, value, listed.resource_version)
+                for name, value in listed.items.items()
+            ]
+            if self.streams == "offered":
+                events.append(Bookmark(listed.resource_version, end_of_initial=True))
+        for event in events:
+            if self.streaming:
+                self.tell(event)
 
     def stream(self) -> None:
         if not self.silent:
@@ -219,6 +248,8 @@ class World:
                 self.server.restore()
                 if self.streaming:
                     self.tell(Failure(0, "connection reset"))
+            case _ if name in STREAMS:
+                self.streams = name.removeprefix("stream ")
             case "lag":
                 self.server.lag = 3
             case "garbled list":
@@ -231,7 +262,9 @@ class World:
                 pass
 
 
+STREAMS = ["stream refused", "stream ignored", "stream unmarked", "stream offered"]
 FAULTS = [
+    *STREAMS,
     "break", "end", "silence", "repeat", "garble", "in-stream 410", "in-stream 500", "compact",
     "lag", "garbled list", "refused", "400", "401", "403", "410", "429", "500", "503", "504",
 ]  # fmt: skip
