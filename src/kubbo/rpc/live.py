@@ -87,7 +87,9 @@ def _may_concern(rule: Rule, service: ServiceKey) -> bool:
 
     Without this look, each call would ask every router of every service.
     """
-    return rule.scope != "service" or service.interface in re.split("[/:]", rule.key)
+    if rule.scope != "service" or rule.key in ("", "*"):
+        return True
+    return service.interface in re.split("[/:]", rule.key)
 
 
 def _may_mark(scope: str, key: str, service: ServiceKey) -> bool:
