@@ -291,6 +291,24 @@ def test_turns_survive_a_rebind() -> None:
     assert runs(heavier, 6)[:4] == order[:4]
 
 
+def test_turns_survive_a_change_of_rules() -> None:
+    """With other routers the kinds are others, and the round goes on all the same."""
+    some = members(6)
+    balance = RoundRobinBalance(random.Random(3))
+    order = runs(balance.bind(pool(some)), 6)
+    runs(balance.bind(pool(some)), 2)
+    later = balance.bind(Pool(some, (50.0,) * 6, kinds=("a",)))
+    assert runs(later, 4) == order[2:]
+
+
+def test_bindings_to_the_same_share_their_turns() -> None:
+    """Two selections over the same members take turns together."""
+    some = members(4)
+    balance = RoundRobinBalance(random.Random(3))
+    one, two = balance.bind(pool(some)), balance.bind(pool(some))
+    assert {one(call()), two(call()), one(call()), two(call())} == set(some)
+
+
 def test_a_new_member_takes_no_turn_away() -> None:
     """Members come and go in every round; those that stay keep their order and their distance."""
     balance = RoundRobinBalance(random.Random(3))

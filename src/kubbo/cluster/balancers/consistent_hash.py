@@ -72,6 +72,7 @@ SMOOTHING: Final = 1 / 64
 
 _RING: Final = 1 << 64
 _WORD: Final = _RING - 1
+_ODD: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio
 _GENERIC: Final = frozenset({"$invoke", "$invokeAsync"})
 
 
@@ -139,17 +140,19 @@ class ConsistentHashBalance:
             full: list[Member] = []
             for _ in range(CANDIDATES):
                 member = find(hashed, probes)
+                weight = 1.0
+                if not even:
+                    weight = shares[member]
+                    hashed = _spread(hashed + 1)
+                    if hashed >= weight * accepted:
+                        continue  # it has no right to this key by its weight
+                if not (avoid and member in avoid):
+                    if member.active < ALWAYS or member.active < bound * weight * average:
+                        return member
+                    full.append(member)
+                    if len(full) == FULL:
+                        break
                 hashed = _spread(hashed + 1)
-                weight = 1.0 if even else shares[member]
-                if not even and hashed >= weight * accepted:
-                    continue  # it has no right to this key by its weight
-                if avoid and member in avoid:
-                    continue
-                if member.active < ALWAYS or member.active < bound * weight * average:
-                    return member
-                full.append(member)
-                if len(full) == FULL:
-                    break
             if full:
                 full += [draw.other(avoid) for _ in range(FULL)]
                 return min(full, key=_active)
@@ -206,7 +209,7 @@ class Ring:
         """The member of the point closest behind any of the probes; O(probes log members)."""
         points = self._points
         probe = hashed
-        step = _spread(hashed) | 1
+        step = (hashed * _ODD) & _WORD | 1
         nearest = 2 * _RING
         found = 0
         for _ in range(probes):

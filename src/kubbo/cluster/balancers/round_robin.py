@@ -6,7 +6,8 @@ often as its weight says. Where all weights are the same, this is a fixed order.
 
 What is kept from one binding to the next is how much of its interval each member has still to
 wait, as a share of it. A member that comes or goes, or whose weight changes, takes no turn away
-from the others. A new member begins anywhere in its interval, so that a thousand consumers that
+from the others; bound again to the same, the turns are the same ones, whoever else takes them. A
+new member begins anywhere in its interval, so that a thousand consumers that
 see it in the same moment do not all begin with it.
 
 Source: org.apache.dubbo.rpc.cluster.loadbalance.RoundRobinLoadBalance for the meaning of weights;
@@ -16,7 +17,6 @@ it scans all providers for each call.
 from __future__ import annotations
 
 from heapq import heapify, heapreplace
-from itertools import cycle
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kubbo.cluster.balancers.draw import Draw
@@ -37,6 +37,9 @@ MAX_KINDS: Final = 1_000
 class Turns(Protocol):
     """Who is next, over and over."""
 
+    members: tuple[Member, ...]
+    weights: tuple[float, ...]
+
     @property
     def take(self) -> Callable[[], Member]:
         """Gives the next one."""
@@ -56,19 +59,18 @@ class RoundRobinBalance:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._turns: dict[tuple[Hashable, ...], Turns] = {}
+        self._latest: Turns | None = None
 
     def bind(self, pool: Pool) -> Picker:
         """See `LoadBalance.bind`."""
         draw = Draw(pool, self._rng)
-        before = self._turns.get(pool.kinds)
-        known = before.waits() if before is not None else {}
-        random = self._rng.random
-        waits = [known.get(member, -1.0) for member in draw.members]
-        waits = [random() if wait < 0 else wait for wait in waits]
-        turns: Turns = Ring(draw.members, waits) if draw.even else Timetable(draw, waits)
-        if len(self._turns) >= MAX_KINDS:
-            self._turns.clear()
-        self._turns[pool.kinds] = turns
+        turns = self._turns.get(pool.kinds)
+        if turns is None or (turns.members, turns.weights) != (draw.members, draw.weights):
+            # A kind that is new goes on from the last one: rules may have changed what kinds are.
+            turns = self._latest = self._continued(draw, turns or self._latest)
+            if len(self._turns) >= MAX_KINDS:
+                self._turns.clear()
+            self._turns[pool.kinds] = turns
         take, other = turns.take, draw.other
 
         def pick(_: Invocation, avoid: Collection[Member] = ()) -> Member:
@@ -80,36 +82,55 @@ class RoundRobinBalance:
 
         return pick
 
+    def _continued(self, draw: Draw, before: Turns | None) -> Turns:
+        known = {} if before is None else before.waits()
+        random = self._rng.random
+        waits = [known.get(member, -1.0) for member in draw.members]
+        waits = [random() if wait < 0 else wait for wait in waits]
+        return Ring(draw, waits) if draw.even else Timetable(draw, waits)
+
 
 class Ring:
     """Turns of members that all have the same weight: a fixed order."""
 
-    __slots__ = ("_order", "_take")
+    __slots__ = ("_at", "_order", "members", "weights")
 
-    def __init__(self, members: tuple[Member, ...], waits: list[float]) -> None:
-        places = sorted(range(len(members)), key=waits.__getitem__)
-        self._order = [members[place] for place in places]
-        self._take = cycle(self._order).__next__
+    def __init__(self, draw: Draw, waits: list[float]) -> None:
+        self.members = draw.members
+        self.weights = draw.weights
+        places = sorted(range(len(waits)), key=waits.__getitem__)
+        self._order = [draw.members[place] for place in places]
+        self._at = -1
 
     @property
     def take(self) -> Callable[[], Member]:
         """See `Turns`."""
-        return self._take
+        order = self._order
+        last = len(order) - 1
+
+        def take() -> Member:
+            at = self._at
+            at = self._at = at + 1 if at < last else 0
+            return order[at]
+
+        return take
 
     def waits(self) -> dict[Member, float]:
         """See `Turns`."""
-        # Who is next says where the cycle is; it is asked once in the life of a ring.
-        count, at = len(self._order), self._order.index(self._take())
-        return {member: ((place - at) % count) / count for place, member in enumerate(self._order)}
+        count, first = len(self._order), self._at + 1
+        return {
+            member: ((place - first) % count) / count for place, member in enumerate(self._order)
+        }
 
 
 class Timetable:
     """Turns of members with different weights: a heap of when each is due."""
 
-    __slots__ = ("_due", "_intervals", "_members")
+    __slots__ = ("_due", "_intervals", "members", "weights")
 
     def __init__(self, draw: Draw, waits: list[float]) -> None:
-        self._members = draw.members
+        self.members = draw.members
+        self.weights = draw.weights
         # So scaled that times stay small numbers: a pick takes about 1/members.
         heaviest = max(draw.weights)
         self._intervals = [heaviest / weight for weight in draw.weights]
@@ -122,17 +143,19 @@ class Timetable:
     @property
     def take(self) -> Callable[[], Member]:
         """See `Turns`."""
-        return self._next
+        heap, intervals, members = self._due, self._intervals, self.members
 
-    def _next(self) -> Member:
-        due, place = self._due[0]
-        heapreplace(self._due, (due + self._intervals[place], place))
-        return self._members[place]
+        def take() -> Member:
+            due, place = heap[0]
+            heapreplace(heap, (due + intervals[place], place))
+            return members[place]
+
+        return take
 
     def waits(self) -> dict[Member, float]:
         """See `Turns`."""
         now = self._due[0][0]
         return {
-            self._members[place]: min(1.0, (due - now) / self._intervals[place])
+            self.members[place]: min(1.0, (due - now) / self._intervals[place])
             for due, place in self._due
         }
