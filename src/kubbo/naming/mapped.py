@@ -219,11 +219,12 @@ class MappedResolver:
                     if found is not None and found.target != (coming or current).mapping.target:
                         coming = await self._change(found, current, coming, tell, changed.set)
                 if current.task.done():
+                    # It has said all that it has to say; the references may still change.
                     current.task.result()
-                    return
                 if coming is not None and coming.task.done():
                     coming.task.result()
-                    coming = None
+                    if isinstance(coming.said, Pending):
+                        coming = None
         finally:
             self._context.subscribers.discard(look_again)
             self._current = None
