@@ -61,8 +61,9 @@ def simulate(
     return run(main(), loop=loop)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"faults-{seed}")
-def test_views_are_right_under_every_fault(seed: int):
+def test_views_are_right_under_every_fault(seed: int, tried: Callable[[str, int], None]):
     """10,000 faults of all 39 kinds under churn, for each of 10 seeds: no view is a mixture of
     two states or older than it says, each is right again in time after a storm, no consumer
     exceeds its budget of requests, and no task, timer or socket is left."""
@@ -74,6 +75,8 @@ def test_views_are_right_under_every_fault(seed: int):
     FIRED.update(world.fired)
     for consumer in world.consumers:
         MET.update(asdict(consumer.resolver.reflector.counters))
+    tried("simulated faults of the API server and the way to it", world.fired.total())
+    tried("views judged under them, 0 wrong", world.truth.judged)
     print(  # noqa: T201 - the numbers beside the zeros
         f"seed {seed}: {world.fired.total()} faults, {world.churn.steps} changes, "
         f"{world.truth.judged} views and {world.snapshots_judged} snapshots judged, "
@@ -86,6 +89,7 @@ def test_views_are_right_under_every_fault(seed: int):
     )
 
 
+@pytest.mark.soak
 def test_every_kind_of_fault_fired_and_was_met():
     """In all the seeds above together, or they have proven nothing: 39 kinds of faults fired, and
     the reflectors met every trouble that they know."""

@@ -43,14 +43,18 @@ def simulate(
     return run(main(), loop=loop)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_lies_of_a_name_server_do_no_more_harm_than_they_must(seed: int):
+def test_lies_of_a_name_server_do_no_more_harm_than_they_must(
+    seed: int, tried: Callable[[str, int], None]
+):
     """1,000 lies of nine kinds and outages, for each of 2 seeds (20 by `make soak`): what is
     published is one answer that was given, or the view of the API server, whole, and of DNS only
     when that is away; no lie takes members away; nobody asks more than once a second; and all is
     right again in time."""
     world, slowest = simulate(seed, A_WORLD)
     FIRED.update(world.fired)
+    tried("simulated lies and outages of DNS", world.fired.total())
     print(  # noqa: T201 - the numbers beside the zeros
         f"seed {seed}: {world.fired.total()} faults, {world.judged} views judged, "
         f"{world.inside.loop.time():.0f} virtual seconds; right again after at most "
@@ -59,6 +63,7 @@ def test_lies_of_a_name_server_do_no_more_harm_than_they_must(seed: int):
     )
 
 
+@pytest.mark.soak
 def test_every_kind_of_lie_was_told():
     """In all the seeds above together, or they have proven nothing."""
     assert [kind for kind in KINDS if not FIRED[kind]] == []

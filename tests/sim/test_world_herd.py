@@ -103,6 +103,7 @@ async def bounces(
         return [await bounce(world, seconds, abrupt=abrupt) for seconds in lengths]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("how", "seed", "lengths"), RUNS, ids=str)
 def test_a_thousand_consumers_survive_a_restart_without_a_stampede(
     how: str, seed: int, lengths: tuple[float, ...]
