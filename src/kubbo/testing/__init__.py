@@ -18,6 +18,7 @@ from kubbo.testing.endpointslice_table import (
     endpointslice_cases,
 )
 from kubbo.testing.endpointslices import check_endpointslices
+from kubbo.testing.routers import check_router
 
 __all__ = [
     "Backend",
@@ -26,6 +27,7 @@ __all__ = [
     "check_endpointslices",
     "check_load_balance",
     "check_resolver",
+    "check_router",
     "check_session",
     "endpointslice_cases",
 ]
