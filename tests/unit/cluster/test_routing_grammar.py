@@ -18,6 +18,7 @@ from kubbo.cluster.routing.patterns import Glob, Range, Reference, parse_pattern
 from kubbo.cluster.routing.regex import MAX_STATES, Regex
 from kubbo.errors import ConfigError
 from kubbo.model import Deadline, Endpoint, Invocation, ServiceKey, Signature
+from kubbo.naming.kubernetes.slices import POD
 
 SERVICE = ServiceKey("com.example.GreetService", "eu", "1.0.0")
 ME = Consumer("shop-web", "10.9.9.9", "zone-a", "", {"region": "hz"})
@@ -145,6 +146,16 @@ def test_what_rules_may_ask_about_an_endpoint() -> None:
     assert endpoint_value(labelled, "address", SERVICE) == "[::1]:1"
     assert endpoint_value(labelled, "application", SERVICE) is None
     assert endpoint_value(labelled, "node", SERVICE) is None
+
+
+def test_the_pods_of_a_deployment_can_be_told_by_their_names() -> None:
+    """Slices know no labels of pods, but their names."""
+    rule = parse({"conditions": ["=> pod=greeter-v2-*"]}, source="r", consumer=ME)
+    pods = ("greeter-v1-5d9c-x2x", "greeter-v2-6b7f-abc", "greeter-v2-6b7f-xyz")
+    here = members(
+        *(Endpoint(f"10.0.0.{n}", 1, labels=((POD, pod),)) for n, pod in enumerate(pods))
+    )
+    assert rule.narrow(here, rule.classify(call())) == here[1:]
 
 
 def test_the_environment_describes_the_consumer() -> None:
