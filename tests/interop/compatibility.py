@@ -388,7 +388,7 @@ BEANS_FROM_JAVA = (
     "test_java_gets_the_descriptors_of_a_java_provider[{}-",
     "test_java_gets_objects_in_bean_form[{}-",
     "test_an_object_with_getters_in_bean_form[{}]",
-    "test_java_gets_a_generic_exception[{}-bean",
+    "test_java_gets_a_generic_exception[{}-",
 )
 BEANS_TO_JAVA = (
     "test_java_understands_our_descriptors_and_we_its[{}-",
@@ -680,7 +680,7 @@ BEHAVIOUR = [
     calls(
         "generic calls: `$invoke` with maps",
         java33_python=(
-            *generic("3.3.6", *GENERIC_FROM_JAVA, "test_java_gets_a_generic_exception[{}-True"),
+            *generic("3.3.6", *GENERIC_FROM_JAVA, "test_java_gets_a_generic_exception[{}-"),
             "test_generic.py::test_java_is_told_how_generic_calls_are_turned_on",
         ),
         python_java33=(
@@ -689,7 +689,7 @@ BEHAVIOUR = [
             *generic("3.3.6", *GENERIC_TO_JAVA),
         ),
         java32_python=generic(
-            "3.2.16", *GENERIC_FROM_JAVA, "test_java_gets_a_generic_exception[{}-True"
+            "3.2.16", *GENERIC_FROM_JAVA, "test_java_gets_a_generic_exception[{}-"
         ),
         python_java32=(
             "test_generic_calls_take_and_give_records",

@@ -182,7 +182,7 @@ async def test_java_closes_what_is_idle_and_nothing_else(javas: dict[str, JavaPr
         async with relay(java.address) as seen, kubbo.Channel(timeout=30.0, retries=0) as channel:
             assert await channel.refer(EchoService, seen.target).sleep(5_500) == "slept 5500"
             assert (seen.connections, seen.closed_by_provider) == (1, 0)
-            assert seen.asked_by_consumer == 1
+            assert seen.asked_by_consumer >= 1
 
     async def idle(java: JavaProvider) -> None:
         async with relay(java.address) as seen, kubbo.Channel(timeout=30.0, retries=0) as channel:
