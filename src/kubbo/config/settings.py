@@ -302,6 +302,25 @@ _ROWS: Final = (
         low=1,
         origin="Kubbo's own: Dubbo has no bound",
     ),
+    Setting(
+        "warmup",
+        Kind.DURATION,
+        "How long the weight of a provider that has become ready grows; 0 is no slow start.",
+        default="30000",
+        low=0,
+        high=_DAY_MS,
+        origin="of the consumer, from when it first saw the endpoint; Dubbo's is the provider's, "
+        "ten minutes from its start",
+    ),
+    Setting(
+        "subset",
+        Kind.INTEGER,
+        "Endpoints of a large Service that this consumer calls; 0 is all. Read once, by `refer`.",
+        default="500",
+        high=_MILLION,
+        method=False,
+        origin="Kubbo's own",
+    ),
 )
 
 SETTINGS: Final[Mapping[str, Setting]] = {row.key: row for row in _ROWS}

@@ -16,8 +16,9 @@ from kubbo.cluster.background import Background
 from kubbo.cluster.breaker import DEFAULT_RULES, BreakerRules
 from kubbo.cluster.budget import DEFAULT_SHARE, RetryBudget
 from kubbo.cluster.directory import Directory
+from kubbo.cluster.subset import Subset
 from kubbo.config import Options
-from kubbo.config.layers import Layer, Level
+from kubbo.config.layers import Layer, Level, merge, stack
 from kubbo.errors import RpcError, UsageError
 from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import ServiceKey
@@ -139,7 +140,7 @@ class Channel:
         self._tls = tls
         self._max_payload_bytes = max_payload_bytes
         self._limits = limits or Limits()
-        self._directories: dict[str, Directory] = {}
+        self._directories: dict[tuple[str, int], Directory] = {}
         self._dialers: Dialers | None = None
         self._deadlines: Deadlines | None = None
         self._references: WeakSet[Reference] = WeakSet()
@@ -300,15 +301,18 @@ class Channel:
         filters: Sequence[Filter] = (),
         routers: Sequence[Router] = (),
     ) -> Reference:
+        code = (
+            Layer(Level.INTERFACE, "refer(...)", given),
+            Layer(Level.APPLICATION, "Channel(...)", self._options),
+        )
+        live = () if self._view is None else self._view.layers(key, "")
+        subset = Subset.of(merge(stack(*live, *code)).parameters)
         reference = Reference(
             key,
-            self._directory(key, target),
+            self._directory(key, target, subset),
             Dubbo2Codec(registry, limits=self._limits, application=self._application),
             registry=registry,
-            code=(
-                Layer(Level.INTERFACE, "refer(...)", given),
-                Layer(Level.APPLICATION, "Channel(...)", self._options),
-            ),
+            code=code,
             live=self._view,
             rng=self._rng,
             background=self._background,
@@ -321,12 +325,13 @@ class Channel:
         self._references.add(reference)
         return reference
 
-    def _directory(self, key: ServiceKey, target: str | None) -> Directory:
+    def _directory(self, key: ServiceKey, target: str | None, subset: Subset) -> Directory:
         if self._dialers is None:
             raise UsageError('enter the channel first: "async with kubbo.Channel() as channel:"')
         parsed = None if target is None else parse_target(target)
         name = str(key if parsed is None else parsed)
-        directory = self._directories.get(name)
+        # Who wants another share of the same target has a view of its own.
+        directory = self._directories.get((name, subset.size))
         if directory is None:
             resolver: Resolver = (
                 MappedResolver(key, self._naming)
@@ -340,8 +345,9 @@ class Channel:
                 budget=RetryBudget(self._retry_budget),
                 breaker=self._breaker,
                 observer=self._observer,
+                subset=subset,
             )
-            self._directories[name] = directory
+            self._directories[name, subset.size] = directory
             directory.start()
         return directory
 

@@ -15,6 +15,7 @@ from kubbo.cluster.balancers import DEFAULT_LOADBALANCE, make_balance
 from kubbo.cluster.breaker import has_rules, read_rules
 from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
 from kubbo.cluster.selection import Selection
+from kubbo.cluster.warmup import warmup_of
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
 from kubbo.config.layers import Layer, Level, merge, stack
 from kubbo.errors import UsageError
@@ -269,7 +270,8 @@ class Reference:
             breaker = self.directory.breaker
             if scope:
                 breaker = self.directory.make_breaker(read_rules(chosen.parameters))
-            selection = Selection(self.directory, balance, self._all_routers(), breaker)
+            warmup = warmup_of(chosen.parameters)
+            selection = Selection(self.directory, balance, self._all_routers(), breaker, warmup)
             self._selections.put(key, selection)
         return selection
 
