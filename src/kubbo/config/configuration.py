@@ -144,42 +144,66 @@ class Configuration:
         """Targets by service key or pattern, for the mapping."""
         return {entry.pattern: entry.target for entry in self.references if entry.target}
 
-    def layers(self, service: str, method: str, subject: Subject) -> tuple[Layer, ...]:
+    def layers(
+        self, service: str, method: str, subject: Subject, side: str = CONSUMER
+    ) -> tuple[Layer, ...]:
         """What is said of a method, of its interface and of all calls, the strongest first.
 
-        An empty `service` asks for what holds for all calls, an empty `method` for all methods.
-        `stack` puts the layers of code between them.
+        An empty `service` asks for what holds for all of them, an empty `method` for all methods.
+        `stack` puts the layers of code between them. A consumer hears what is said to providers,
+        too, but not the other way round.
         """
         found: list[Layer] = []
-        if service:
-            overrides = self._overrides(service, subject)
+        own = self._overrides(service, subject, side)
+        groups = [(own, self.references if side == CONSUMER else self.services)]
+        if side == CONSUMER:
+            said = [each for each in reversed(self.overrides) if each.describes(service)]
+            groups.append((said, self.services))
+        for overrides, entries in groups if service else ():
             if method:
                 found += [
-                    _layer(Level.METHOD, f"override of {_of(each)}", each.methods[method])
+                    _layer(Level.METHOD, _of(each), each.methods[method], each.side, side)
                     for each in overrides
                     if method in each.methods
                 ]
-                found += _methods(self.references, service, method)
-                found += _methods(self.services, service, method)
+                found += [
+                    _layer(
+                        Level.METHOD,
+                        f"{entry.section}.{entry.pattern}.methods.{method}",
+                        entry.methods[method],
+                        _SIDES[entry.section],
+                        side,
+                    )
+                    for entry in _matching(entries, service)
+                    if method in entry.methods
+                ]
             found += [
-                _layer(Level.INTERFACE, f"override of {_of(each)}", each.block)
+                _layer(Level.INTERFACE, _of(each), each.block, each.side, side)
                 for each in overrides
                 if each.block.written
             ]
-            found += _entries(self.references, service)
-            found += _entries(self.services, service)
-        if self.consumer.written:
-            found.append(_layer(Level.APPLICATION, CONSUMER, self.consumer))
-        if self.provider.written:
-            found.append(_layer(Level.APPLICATION, PROVIDER, self.provider))
+            found += [
+                _layer(
+                    Level.INTERFACE,
+                    f"{entry.section}.{entry.pattern}",
+                    entry.block,
+                    _SIDES[entry.section],
+                    side,
+                )
+                for entry in _matching(entries, service)
+                if entry.block.written
+            ]
+        for name, block in ((CONSUMER, self.consumer), (PROVIDER, self.provider)):
+            if block.written and side in (name, CONSUMER):
+                found.append(_layer(Level.APPLICATION, name, block, name, side))
         return tuple(found)
 
-    def _overrides(self, service: str, subject: Subject) -> list[Override]:
+    def _overrides(self, service: str, subject: Subject, side: str) -> list[Override]:
         """Those that apply, the strongest first."""
         applied = [
             (each.scope == "service", each.for_own_address, number, each)
             for number, each in enumerate(self.overrides)
-            if each.changes(service, subject)
+            if each.changes(service, subject, side)
         ]
         return [each for *_, each in sorted(applied, key=lambda one: one[:3], reverse=True)]
 
@@ -196,13 +220,15 @@ class Configuration:
 EMPTY: Final = Configuration()
 
 
+_SIDES: Final = {"references": CONSUMER, "services": PROVIDER}
+
+
 def _of(override: Override) -> str:
-    return f"{override.scope} {override.key}"
+    return f"override of {override.scope} {override.key}"
 
 
-def _layer(level: Level, origin: str, block: Block) -> Layer:
-    side = origin.partition(".")[0]
-    source = Source.LIVE_PROVIDER if side in (PROVIDER, "services") else Source.LIVE
+def _layer(level: Level, origin: str, block: Block, said_to: str, side: str) -> Layer:
+    source = Source.LIVE if said_to == side else Source.LIVE_PROVIDER
     return Layer(level, origin, block.options, source, block.written)
 
 
@@ -210,26 +236,6 @@ def _matching(entries: tuple[Entry, ...], service: str) -> list[Entry]:
     """The entries of a service, the most special one first: itself, then the longer pattern."""
     found = [entry for entry in entries if entry.matches(service)]
     return sorted(found, key=lambda entry: (entry.pattern == service, len(entry.pattern)))[::-1]
-
-
-def _methods(entries: tuple[Entry, ...], service: str, method: str) -> list[Layer]:
-    return [
-        _layer(
-            Level.METHOD,
-            f"{entry.section}.{entry.pattern}.methods.{method}",
-            entry.methods[method],
-        )
-        for entry in _matching(entries, service)
-        if method in entry.methods
-    ]
-
-
-def _entries(entries: tuple[Entry, ...], service: str) -> list[Layer]:
-    return [
-        _layer(Level.INTERFACE, f"{entry.section}.{entry.pattern}", entry.block)
-        for entry in _matching(entries, service)
-        if entry.block.written
-    ]
 
 
 # ------------------------------------------------------------------------------ reading

@@ -176,6 +176,17 @@ class Override:
         here = here and (match is None or any(match.accepts(host) for host in hosts))
         return here and self._concerns(service, subject) and self._fits_parameters({})
 
+    def describes(self, service: str) -> bool:
+        """Whether it says to all providers of a service what their consumers hear, too."""
+        general = self._any_address and self.match.address is None and not self.match.parameters
+        return (
+            self.side == PROVIDER
+            and self.scope == SERVICE
+            and general
+            and not self.of_some_providers
+            and self._concerns_service(service)
+        )
+
     def marks(self, service: str, subject: Subject, endpoint: Endpoint) -> bool:
         """Whether its weight or `disabled` applies to a provider that `subject` may call."""
         host, port = endpoint.host, endpoint.port
@@ -352,6 +363,9 @@ class _Reader:
                 # Java's rules set much that means nothing here, and are no mistake for it.
                 close = "" if key in IGNORED else suggestion(key, (*SETTINGS, *ENDPOINT_SETTINGS))
                 text = f"Kubbo has no setting {key[:60]!r}{close or ', which is left out'}"
+                self._issues.warn(node.keys[full], where, text)
+            elif key in SETTINGS and made.side not in SETTINGS[key].sides:
+                text = f"left out: {key} is for {' and '.join(SETTINGS[key].sides)} only"
                 self._issues.warn(node.keys[full], where, text)
             elif some_providers and made.side == CONSUMER:
                 text = "left out: of some providers only, weight and disabled can be set"

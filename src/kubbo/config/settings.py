@@ -40,7 +40,7 @@ PROVIDER: Final = "provider"
 
 _DAY_MS: Final = 86_400_000
 _MILLION: Final = 1_000_000
-_LONGEST: Final = 200
+_LONGEST: Final = 10_000
 """Characters of a text."""
 
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
@@ -73,6 +73,7 @@ class Setting:
         high: greatest number; likewise.
         names: those that a NAME may be.
         field: of `Options`; empty for a parameter of a policy or balancer, by its key.
+        form: regular expression that a TEXT has to match.
         sides: whose sections may have it; what a provider's section says of a call counts less
             than a consumer's, at the same level.
         method: whether a single method may have it.
@@ -87,6 +88,7 @@ class Setting:
     high: float = _MILLION
     names: tuple[str, ...] = ()
     field: str = ""
+    form: str = r"[^\x00-\x1f]+"
     sides: tuple[str, ...] = (CONSUMER, PROVIDER)
     method: bool = True
     origin: str = "as Dubbo"
@@ -118,8 +120,10 @@ class Setting:
                     raise ValueError(f"{text[:60]!r} is no {self.key}{hint}")
                 return text
             case Kind.TEXT:
-                if not 0 < len(text) <= _LONGEST:
-                    raise ValueError(f"a text of 1 to {_LONGEST} characters is expected")
+                if len(text) > _LONGEST or not re.fullmatch(self.form, text):
+                    raise ValueError(
+                        f"{text[:60]!r} is no {self.key}; write it like {self.default}"
+                    )
                 return text
 
     def _duration(self, text: str) -> float:
@@ -219,6 +223,7 @@ _ROWS: Final = (
             "failsafe",
             "forking",
             "hedging",
+            "mergeable",
         ),
         field="cluster",
         origin="as Dubbo, but nothing runs twice that is not idempotent; hedging is Kubbo's own",
@@ -285,6 +290,7 @@ _ROWS: Final = (
         Kind.TEXT,
         "Places of the arguments that `consistenthash` looks at, like `0,2`.",
         default="0",
+        form=r"[0-9]{1,3}(,[0-9]{1,3}){0,19}",
     ),
     Setting(
         "hash.nodes",
@@ -321,6 +327,129 @@ _ROWS: Final = (
         method=False,
         origin="Kubbo's own",
     ),
+    Setting(
+        "mock",
+        Kind.TEXT,
+        "What stands in for a failed call, like `return null` or `force:throw`.",
+        default="none",
+        field="mock",
+        origin="as Dubbo, without classes that are looked up by a name",
+    ),
+    Setting(
+        "breaker.enabled",
+        Kind.BOOLEAN,
+        "A provider that keeps failing is left out for a while.",
+        default="true",
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.consecutive",
+        Kind.INTEGER,
+        "Faults in a row after which it is left out; 0 switches this off.",
+        default="5",
+        high=1_000,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.rate",
+        Kind.NUMBER,
+        "Share of faults in ten seconds above which it is left out; 0 switches this off.",
+        default="0.5",
+        high=1,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.requests",
+        Kind.INTEGER,
+        "Attempts in ten seconds without which no share is taken.",
+        default="20",
+        low=1,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.slow",
+        Kind.DURATION,
+        "Above this an attempt is slow; 0 switches this off.",
+        default="0",
+        high=3_600_000,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.slow_rate",
+        Kind.NUMBER,
+        "Share of slow attempts above which it is left out.",
+        default="0.8",
+        high=1,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.ejection",
+        Kind.DURATION,
+        "How long it is left out the first time.",
+        default="5000",
+        low=100,
+        high=3_600_000,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.longest",
+        Kind.DURATION,
+        "How long it is left out at most.",
+        default="60000",
+        low=100,
+        high=_DAY_MS,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.share",
+        Kind.NUMBER,
+        "Share of the providers that may be left out at once.",
+        default="0.5",
+        high=1,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "breaker.probes",
+        Kind.INTEGER,
+        "Probes in a row that have to succeed before it takes calls again.",
+        default="2",
+        low=1,
+        high=100,
+        origin="Kubbo's own",
+    ),
+    Setting(
+        "executes",
+        Kind.INTEGER,
+        "Calls of a service, or of a method, that a provider runs at once; 0 is no limit.",
+        default="0",
+        sides=(PROVIDER,),
+    ),
+    Setting(
+        "queue",
+        Kind.INTEGER,
+        "Calls that may wait for `executes`.",
+        default="0",
+        high=100_000,
+        sides=(PROVIDER,),
+        origin="Kubbo's own: in Dubbo nobody waits",
+    ),
+    Setting(
+        "tps",
+        Kind.NUMBER,
+        "Calls a second that a provider lets in; 0 is no limit.",
+        default="0",
+        high=1e9,
+        sides=(PROVIDER,),
+        origin="evenly; Dubbo counts in windows (tps.interval)",
+    ),
+    Setting(
+        "adaptive",
+        Kind.BOOLEAN,
+        "`executes` finds itself, and what is written is the most that it may become.",
+        default="false",
+        sides=(PROVIDER,),
+        origin="Kubbo's own",
+    ),
 )
 
 SETTINGS: Final[Mapping[str, Setting]] = {row.key: row for row in _ROWS}
@@ -354,7 +483,7 @@ _JAVA_ONLY: Final = """
 accepts accesslog alive application async auth cache callbacks charset check client codec
 connections corethreads delay deprecated deprecation dispatcher document dubbo dynamic exported
 filter generic group heartbeat id injvm init interface iothreads layer lazy listener local
-merger mock module monitor name onconnect ondisconnect owner parameters path payload ping
+merger module monitor name onconnect ondisconnect owner parameters path payload ping
 protocol provided-by proxy queues reconnect reference.filter register registry revision
 router scope sent serialization server service.filter side stub sticky subscribe telnet
 threadname threadpool threads timestamp token transporter url validation version

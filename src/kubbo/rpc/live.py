@@ -19,15 +19,17 @@ from kubbo.config.document import ConfigurationError, Issue
 from kubbo.config.overrides import Subject
 from kubbo.errors import ConfigError, TargetError
 from kubbo.naming.target import parse_target
+from kubbo.rpc.mock import parse_mock
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.routers import Router
     from kubbo.config.configuration import Configuration, Rule
     from kubbo.config.layers import Layer
+    from kubbo.config.overrides import Block
     from kubbo.model import ServiceKey
 
 __all__ = ["LiveView", "ServiceRules", "Viewer", "own_addresses"]
@@ -126,6 +128,13 @@ def own_addresses() -> set[str]:
     return found
 
 
+def _blocks(configuration: Configuration) -> Iterator[Block]:
+    """Everything that is said of calls, wherever."""
+    yield from (configuration.consumer, configuration.provider)
+    for each in (*configuration.references, *configuration.services, *configuration.overrides):
+        yield from (each.block, *each.methods.values())
+
+
 def _routers(
     configuration: Configuration, consumer: Consumer, rng: random.Random
 ) -> tuple[Router, ...]:
@@ -145,6 +154,13 @@ def _routers(
                 parse_target(entry.target)
             except TargetError as error:
                 issues.append(Issue(entry.place, f"references.{entry.pattern}", str(error)))
+    for block in _blocks(configuration):
+        text, place = block.written.get("mock", ("", None))
+        if place is not None:
+            try:
+                parse_mock(text)
+            except ConfigError as error:
+                issues.append(Issue(place, "mock", str(error)))
     if any(issue.fatal for issue in issues):
         raise ConfigurationError(tuple(sorted(issues, key=lambda issue: issue.place)))
     return tuple(routers)

@@ -80,7 +80,8 @@ configs:
         (TIMEOUT + f"match: {{service: {{oneof: [{{exact: '{GREETER}'}}]}}}}", True),
         (TIMEOUT + "match: {param: [{key: zone, value: {exact: a}}]}", False),
         (TIMEOUT + "providerAddresses: ['10.1.1.1:20880']", False),
-        ("side: provider\nparameters: {timeout: 6000}", False),
+        ("side: provider\nparameters: {timeout: 6000}", True),
+        ("side: provider\naddresses: [10.1.1.1]\nparameters: {timeout: 6000}", False),
         ("parameters: {timeout: 6000}", False),
         (TIMEOUT + "type: disabled\nenabled: false", False),
         (TIMEOUT + "enabled: false", True),
@@ -137,6 +138,17 @@ overrides:
     assert timeout(configuration, code=[refer]) == 6.0
     assert timeout(configuration, method="greet", code=[refer, declared]) == 0.007
     assert timeout(configuration, method="other", code=[refer, declared]) == 3.0
+
+
+def test_what_is_said_to_all_providers_is_heard_as_from_a_provider():
+    """It is weaker than what the consumer itself says of the interface."""
+    said = rule("side: provider\nparameters: {timeout: 6000, executes: 5}")
+    configuration = read(f"{said}---\nconsumer: {{timeout: 1}}\n")
+    assert timeout(configuration) == 6.0
+    refer = Layer(Level.INTERFACE, "refer(...)", Options(timeout=2.0))
+    assert timeout(configuration, code=[refer]) == 2.0
+    served = merge(stack(*configuration.layers(GREETER, "greet", HERE, "provider")))
+    assert served.parameters["executes"] == 5
 
 
 def marks(text: str, host: str = "10.0.0.1", port: int = 20880, **known: str):
