@@ -14,7 +14,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kubbo import blocking, java
+    from kubbo import blocking, java, observe
+    from kubbo.cluster.breaker import BreakerRules
     from kubbo.errors import (
         Code,
         ConfigError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from kubbo.java import Record, pojo
     from kubbo.model import Endpoint, Invocation, Result, ServiceKey
     from kubbo.naming.open import NamingContext
+    from kubbo.rpc.admission import ServingLimits
     from kubbo.rpc.channel import Channel, GenericReference
     from kubbo.rpc.context import CallContext, current_call
     from kubbo.rpc.filters import Filter
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from kubbo.rpc.service import method, service
 
 __all__ = [
+    "BreakerRules",
     "CallContext",
     "Channel",
     "Code",
@@ -61,6 +64,7 @@ __all__ = [
     "RpcError",
     "Server",
     "ServiceKey",
+    "ServingLimits",
     "TargetError",
     "UsageError",
     "__version__",
@@ -68,6 +72,7 @@ __all__ = [
     "current_call",
     "java",
     "method",
+    "observe",
     "options",
     "pojo",
     "service",
@@ -76,6 +81,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BreakerRules": "kubbo.cluster.breaker",
     "CallContext": "kubbo.rpc.context",
     "Channel": "kubbo.rpc.channel",
     "Code": "kubbo.errors",
@@ -97,6 +103,7 @@ _HOMES = {
     "RpcError": "kubbo.errors",
     "Server": "kubbo.rpc.server",
     "ServiceKey": "kubbo.model",
+    "ServingLimits": "kubbo.rpc.admission",
     "TargetError": "kubbo.errors",
     "UsageError": "kubbo.errors",
     "current_call": "kubbo.rpc.context",
@@ -105,11 +112,11 @@ _HOMES = {
     "pojo": "kubbo.java",
     "service": "kubbo.rpc.service",
 }
-"""Where each public name lives; the modules among them, `blocking` and `java`, are their own."""
+"""Where each public name lives; the modules among them are their own."""
 
 
 def __getattr__(name: str) -> object:
-    if name in ("blocking", "java"):
+    if name in ("blocking", "java", "observe"):
         return importlib.import_module(f"kubbo.{name}")
     home = _HOMES.get(name)
     if home is None:

@@ -6,7 +6,7 @@ and merges what they return. All of them shall answer: one that fails fails the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from kubbo.errors import ConfigError, UsageError
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from kubbo.model import Value
 
-__all__ = ["MERGERS", "make_merger", "merge_results"]
+__all__ = ["MERGERS", "Merger", "make_merger", "merge_results"]
+
+Merger: TypeAlias = "Callable[[Sequence[Any]], Value]"
+"""Makes one value of those of the groups, in their order."""
 
 
 def _lists(results: Sequence[Any]) -> list[Value]:
@@ -30,7 +33,7 @@ def _sets(results: Sequence[Any]) -> set[Value]:
     return {item for each in results for item in each}
 
 
-MERGERS: Final[Mapping[str, Callable[[Sequence[Any]], Value]]] = {
+MERGERS: Final[Mapping[str, Merger]] = {
     "list": _lists,
     "map": _maps,
     "set": _sets,
@@ -42,7 +45,7 @@ MERGERS: Final[Mapping[str, Callable[[Sequence[Any]], Value]]] = {
 """By name: lists joined, maps joined (the later group wins), sets united, numbers added."""
 
 
-def make_merger(name: str) -> Callable[[Sequence[Value]], Value]:
+def make_merger(name: str) -> Merger:
     """The merger of this name; `true` or nothing is the one that fits the results.
 
     Raises:

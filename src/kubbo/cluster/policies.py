@@ -68,6 +68,8 @@ POLICIES: Final[Mapping[str, Callable[[int, Mapping[str, Parameter], Background]
     "failsafe": lambda *_: Failsafe(),
     "forking": _forking,
     "hedging": _hedging,
+    # What makes it mergeable is around the groups; in each of them it is a failover.
+    "mergeable": _failover,
 }
 """What makes each policy, of the retries, the parameters and the channel's background."""
 

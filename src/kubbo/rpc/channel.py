@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 from weakref import WeakSet
 
@@ -16,6 +17,7 @@ from kubbo.cluster.background import Background
 from kubbo.cluster.breaker import DEFAULT_RULES, BreakerRules
 from kubbo.cluster.budget import DEFAULT_SHARE, RetryBudget
 from kubbo.cluster.directory import Directory
+from kubbo.cluster.merging import make_merger
 from kubbo.cluster.subset import Subset
 from kubbo.config import Options
 from kubbo.config.layers import Layer, Level, merge, stack
@@ -27,6 +29,7 @@ from kubbo.naming.open import NamingContext, open_resolver
 from kubbo.naming.target import parse_target
 from kubbo.rpc.fallback import Fallback
 from kubbo.rpc.generic import GenericReference
+from kubbo.rpc.merged import MergedReference
 from kubbo.rpc.reference import Reference, make_stub
 from kubbo.rpc.service import read_interface
 from kubbo.transport.deadlines import Deadlines
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kubbo.cluster.balancers import LoadBalance
+    from kubbo.cluster.merging import Merger
     from kubbo.cluster.routers import Router
     from kubbo.config import Parameter
     from kubbo.live.live import LiveConfiguration
@@ -206,11 +210,14 @@ class Channel:
         attachments: Mapping[str, Value] | None = None,
         cluster: str | None = None,
         loadbalance: str | None = None,
+        actives: int | None = None,
+        mock: str | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         filters: Sequence[Filter] = (),
         routers: Sequence[Router] = (),
         fallback: object = None,
         fallback_on: Collection[Failure] = (RpcError,),
+        merger: str | Merger = "true",
     ) -> T:
         """An object whose methods call the providers of `interface`.
 
@@ -227,12 +234,16 @@ class Channel:
             attachments: sent with every call, over the channel's.
             cluster: see `Channel`.
             loadbalance: see `Channel`.
+            actives: calls at once, of all its methods together; others wait.
+            mock: a line that stands in for failures, like `return null`; see `kubbo.rpc.mock`.
             parameters: see `Channel`.
             filters: around the calls of this reference, within those of the channel.
             routers: for the calls of this reference, after those of the channel.
             fallback: an object with some of the interface's methods, which run instead of calls
                 that fail.
             fallback_on: for which failures they do: exceptions, or codes.
+            merger: with `cluster="mergeable"` and an interface of several groups (`a,b`): makes
+                one value of theirs; a function, or a name, see `kubbo.cluster.merging`.
 
         Raises:
             UsageError: the class is no interface, or the channel was not entered.
@@ -246,14 +257,38 @@ class Channel:
             attachments or {},
             cluster=cluster,
             loadbalance=loadbalance,
+            actives=actives,
+            mock=mock,
             parameters=parameters or {},
         )
         degraded = None if fallback is None else Fallback(fallback, read, fallback_on)
-        reference = self._refer(
-            read.key, target, read.registry, given, degraded, filters=filters, routers=routers
-        )
+
+        def refer(key: ServiceKey) -> Reference:
+            return self._refer(
+                key, target, read.registry, given, degraded, filters=filters, routers=routers
+            )
+
         # The stub has the methods of the interface, made from it a line ago.
-        return cast("T", make_stub(read, reference))
+        return cast("T", make_stub(read, self._grouped(read.key, given, merger, refer)))
+
+    def _grouped(
+        self,
+        key: ServiceKey,
+        given: Options,
+        merger: str | Merger,
+        refer: Callable[[ServiceKey], Reference],
+    ) -> Reference | MergedReference:
+        """A reference, or for several groups one that merges those of each."""
+        groups = key.group.split(",")
+        if len(groups) == 1 and key.group != "*":
+            return refer(key)
+        if "*" in groups:
+            raise UsageError(f"{key}: no registry lists the groups; name them, like group='a,b'")
+        if (given.cluster or self._options.cluster) != "mergeable":
+            raise UsageError(f"{key} names several groups; that needs cluster='mergeable'")
+        each = [replace(key, group=group.strip()) for group in groups]
+        merge = merger if callable(merger) else make_merger(merger)
+        return MergedReference(key, [refer(one) for one in each], merge)
 
     def generic(
         self,

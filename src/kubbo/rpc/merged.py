@@ -14,9 +14,10 @@ from kubbo.config import Options
 from kubbo.model import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from kubbo.cluster.directory import Directory
+    from kubbo.cluster.merging import Merger
     from kubbo.model import ServiceKey, Signature, Value
     from kubbo.rpc.reference import Plan, Reference
 
@@ -40,7 +41,7 @@ class MergedReference:
         self,
         service: ServiceKey,
         groups: Sequence[Reference],
-        merge: Callable[[Sequence[Value]], Value],
+        merge: Merger,
     ) -> None:
         self.service = service
         self._groups = tuple(groups)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kubbo.rpc.fallback import Fallback
     from kubbo.rpc.filters import Filter
     from kubbo.rpc.live import LiveView
+    from kubbo.rpc.merged import MergedReference
     from kubbo.rpc.service import Interface, Method
     from kubbo.wire.codec import Codec
     from kubbo.wire.hessian2 import TypeRegistry
@@ -258,9 +259,9 @@ class Reference:
     def _selection(self, chosen: Options, scope: str) -> Selection:
         name = chosen.loadbalance or DEFAULT_LOADBALANCE
         key = (name, tuple(sorted(chosen.parameters.items())), scope)
+        balance = self._balance or self._balances.get(key)  # in any case, so that it is kept
         selection = self._selections.get(key)
         if selection is None:
-            balance = self._balance or self._balances.get(key)
             if balance is None:
                 balance = make_balance(name, self._rng, self._loop.time, chosen.parameters)
                 self._balances.put(key, balance)
@@ -329,17 +330,20 @@ class Stub:
 
     __slots__ = ("kubbo_options", "kubbo_plans", "kubbo_reference")
 
-    def __init__(self, reference: Reference, given: Options = _NO_OPTIONS) -> None:
-        self.kubbo_reference = reference
+    def __init__(
+        self, reference: Reference | MergedReference, given: Options = _NO_OPTIONS
+    ) -> None:
+        # Both make plans, and call by their own.
+        self.kubbo_reference: Any = reference
         self.kubbo_options = given
-        self.kubbo_plans: dict[Method, Plan] = {}
+        self.kubbo_plans: dict[Method, Any] = {}
 
     def __repr__(self) -> str:
         reference = self.kubbo_reference
         return f"<stub of {reference.service} at {reference.directory.target}>"
 
 
-def make_stub(interface: Interface, reference: Reference) -> Stub:
+def make_stub(interface: Interface, reference: Reference | MergedReference) -> Stub:
     """An object with the methods of `interface`, each of which makes a call."""
     methods = {name: _stub_method(each) for name, each in interface.methods.items()}
     simple = interface.key.interface.rpartition(".")[2]
@@ -355,7 +359,8 @@ def _stub_method(each: Method) -> Any:
             plan = self.kubbo_plans[each] = reference.plan(
                 each.signature, self.kubbo_options, declared=each.options, oneway=each.oneway
             )
-        return (await reference.call(plan, each.arrange(args, kwargs))).value
+        result: Result = await reference.call(plan, each.arrange(args, kwargs))
+        return result.value
 
     call.__name__ = call.__qualname__ = each.name
     call.__doc__ = f"Call {each.signature}."

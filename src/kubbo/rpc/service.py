@@ -24,6 +24,8 @@ from kubbo.wire.hessian2 import TypeRegistry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from kubbo.config import Parameter
+
 __all__ = ["Interface", "Method", "method", "read_interface", "service"]
 
 C = TypeVar("C", bound=type)
@@ -73,6 +75,11 @@ def method(
     timeout: float | None = None,
     retries: int | None = None,
     idempotent: bool | None = None,
+    cluster: str | None = None,
+    loadbalance: str | None = None,
+    actives: int | None = None,
+    mock: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
     oneway: bool = False,
     throws: Iterable[type[Exception]] = (),
 ) -> Callable[[F], F]:
@@ -84,13 +91,27 @@ def method(
         timeout: seconds, over all attempts.
         retries: further attempts after the first, where they are safe.
         idempotent: running it twice does no harm, so that it may be retried in doubt.
+        cluster: name of the cluster policy; see docs/cluster.md.
+        loadbalance: name of the balancer; see docs/loadbalance.md.
+        actives: calls at once of a consumer.
+        mock: a line that stands in for a failed call, like `return null`.
+        parameters: of policy, balancer and breaker.
         oneway: no answer is asked for; the call returns when it was handed to the connection.
         throws: exceptions marked by `pojo` that arrive as themselves.
 
     Raises:
         ConfigError: a number is out of its range.
     """
-    options = Options(timeout=timeout, retries=retries, idempotent=idempotent)
+    options = Options(
+        timeout=timeout,
+        retries=retries,
+        idempotent=idempotent,
+        cluster=cluster,
+        loadbalance=loadbalance,
+        actives=actives,
+        mock=mock,
+        parameters=parameters or {},
+    )
     note = _MethodNote(name, options, oneway, tuple(throws))
 
     def mark(function: F) -> F:
