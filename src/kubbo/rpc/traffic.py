@@ -25,12 +25,12 @@ from kubbo.cluster.routing.calls import Calls
 from kubbo.config import Options
 from kubbo.errors import Code, ConfigError, DeadlineExceeded, Progress, RpcError, UsageError
 from kubbo.model import Invocation, Kind
-from kubbo.rpc.reference import Stub
+from kubbo.rpc.reference import Reference, Stub
 
 if TYPE_CHECKING:
     from kubbo.cluster.routing.facts import Consumer
     from kubbo.model import Handler, Result, Signature
-    from kubbo.rpc.reference import Plan, Reference
+    from kubbo.rpc.reference import Plan
 
 __all__ = ["Divert", "Fault", "Mirror"]
 
@@ -218,7 +218,9 @@ class _Other:
     def __init__(self, stub: object, given: Options) -> None:
         if not isinstance(stub, Stub):
             raise UsageError(f"{stub!r} is no stub; pass what Channel.refer returned")
-        self.reference: Reference = stub.kubbo_reference
+        if not isinstance(stub.kubbo_reference, Reference):
+            raise UsageError(f"{stub!r} calls several groups; pass a reference to one of them")
+        self.reference = stub.kubbo_reference
         self._given = given.over(stub.kubbo_options)
         self._plans: dict[Signature, Plan] = {}
 
