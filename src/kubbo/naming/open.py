@@ -54,6 +54,7 @@ class NamingContext:
         namespaces: further ones whose Services may say what they provide.
         references: targets by service key, from the configuration.
         subscribers: are called when the references have changed.
+        family: of the addresses of a pod that has both; None: IPv4.
         snapshot_directory: where last views are kept on disk; None: they are not.
     """
 
@@ -72,6 +73,7 @@ class NamingContext:
         snapshot_directory: str | Path | None = None,
         snapshot_age: float = _DAY,
         fold_above: int = 8,
+        family: Literal["IPv4", "IPv6"] | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -92,6 +94,7 @@ class NamingContext:
             snapshot_age: seconds after which a snapshot is too old to be used.
             fold_above: Services of one namespace that have a watch each; when there are more,
                 one watch of the whole namespace serves them all, until half are left.
+            family: which address of a pod that has both is called; IPv4 unless told otherwise.
             rng: spreads requests.
             clock: gives loop time in seconds; the running loop's by default.
 
@@ -122,6 +125,7 @@ class NamingContext:
         )
         self._kubeconfig = kubeconfig
         self._context = context
+        self.family: Literal["IPv4", "IPv6"] | None = family
         self._fold_above = fold_above
         self._watches: Watches | None = None
         self._services: ClusterServices | None = None
@@ -266,6 +270,7 @@ def _open_kubernetes(
         clock=context.clock,
         namespace=context.namespace,
         protocol=protocol,
+        family=context.family,
         watches=context.watches(),
     )
     return _with_snapshot(resolver, target, context, source)

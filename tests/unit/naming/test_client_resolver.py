@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from tests.unit.naming.publications import (
     SHOP,
     Publications,
     service,
+    slice_object,
     slices,
     watching,
 )
@@ -342,3 +343,55 @@ async def test_without_permission_for_services_the_rule_is_taken(
     mapping = await map_in_context(KEY, context)
     assert str(mapping.target) == "kubernetes:///greet-service-1-0-0"
     assert "403" in str(mapping.steps[-1])
+
+
+# ---------------------------------------------------------------- kinds of slices
+async def test_the_family_of_a_pod_with_two_addresses_is_chosen(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    """A dual-stack pod is one backend, called at the family that the consumer wants."""
+    for name, address, kind in (("four", "10.0.0.1", "IPv4"), ("six", "fd00::1", "IPv6")):
+        made = slice_object(address, name=name)
+        made["addressType"] = kind
+        made["endpoints"][0]["targetRef"] = {"kind": "Pod", "name": "greeter-1", "uid": "1"}
+        server.store.create(made)
+    path = server.kubeconfig(tmp_path / "config", namespace=SHOP, token="consumer")
+    families: tuple[Literal["IPv4", "IPv6"] | None, ...] = (None, "IPv4", "IPv6")
+    for family in families:
+        async with (
+            NamingContext(kubeconfig=path, environ={}, family=family) as naming,
+            watching(opened(naming)) as published,
+        ):
+            await published.members("fd00::1" if family == "IPv6" else "10.0.0.1")
+
+
+async def test_host_names_are_ignored_with_one_warning(
+    server: ApiServer, context: NamingContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slices of FQDN are no members: the log says so, once, and what to use instead."""
+    made = slice_object("db.example.com", name="names")
+    made["addressType"] = "FQDN"
+    server.store.create(made)
+    slices(server, "10.0.0.1")
+    async with watching(opened(context)) as published:
+        members = await published.members("10.0.0.1")
+        slices(server, "10.0.0.2", name="two")
+        await published.members("10.0.0.1", "10.0.0.2")
+    assert "slices 2 (1 names ignored)" in [str(step) for step in members.steps]
+    [record] = [one for one in caplog.records if one.name == "kubbo.naming"]
+    assert "dns:///" in record.getMessage()
+
+
+async def test_slices_without_ports_are_called_by_number(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """A headless Service may have no ports: a number is dialled as it is, a name is not there."""
+    made = slice_object("10.0.0.1")
+    made["ports"] = None
+    server.store.create(made)
+    service(server)
+    async with watching(opened(context, "kubernetes:///greeter:20880")) as published:
+        members = await published.members("10.0.0.1")
+        assert members.endpoints[0].port == 20880
+    async with watching(opened(context, "kubernetes:///greeter:dubbo")) as published:
+        assert "no such port" in (await published.absent()).reason
