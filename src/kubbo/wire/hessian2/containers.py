@@ -109,11 +109,12 @@ class ContainerType(JavaType):
                 raise Fault(f"a {self.name} within itself")
             return self.convert(value, reader)
 
-        self.table = [other] * 256
-        self.table[0x4E] = READ[0x4E]
-        self.table[0x51] = reference
+        table: list[Read] = [other] * 256
+        table[0x4E] = READ[0x4E]
+        table[0x51] = reference
         for tag in tags:
-            self.table[tag] = read
+            table[tag] = read
+        self.table = table
         self.accepted = _HELD
 
 

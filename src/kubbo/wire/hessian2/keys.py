@@ -46,7 +46,7 @@ class KeyGuard:
         """
         if key.__class__ is str or isinstance(key, Key):
             return key
-        compound = isinstance(key, COMPOUND) or has_fields(key)
+        compound = key.__class__ is not int and (isinstance(key, COMPOUND) or has_fields(key))
         if compound and id(key) not in self._measured:
             try:
                 self._measure(key)

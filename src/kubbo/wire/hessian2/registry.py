@@ -104,6 +104,8 @@ class TypeRegistry:
         self._named: dict[str, JavaType] = {}
         self._described: dict[str, tuple[JavaType, ...]] = {}
         self._any: dict[type, AnyWriter] = dict(ANY)
+        # What the compiled codec has prepared for these classes; it alone reads and sets it.
+        self.native: object = None
         for cls in classes:
             self.type_of(cls)
         for cls in list(self._by_class):

@@ -194,13 +194,15 @@ class FloatingType(JavaType):
         writer.put(encode_double(value))
 
     def convert(self, value: Value, _reader: Reader) -> Value:
-        if value is None:
-            return 0.0
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            try:
+        try:
+            if value.__class__ is int:  # most of what is not plain
                 return float(value)
-            except OverflowError:
-                pass
+            if value is None:
+                return 0.0
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return float(value)
+        except OverflowError:
+            pass
         raise self.mismatch(value)
 
 
