@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("codec", "rpc", "java", "imports")
+NAMES = ("codec", "rpc", "java", "imports", "balancers", "routing")
 
 
 def main() -> None:

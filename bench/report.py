@@ -11,12 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bench.balancers import PATH
 from bench.codec import DIRECTIONS, MESSAGES, PEERS
 from bench.rpc import IN_FLIGHT
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-FOUND = ("codec", "rpc", "java", "imports")
+FOUND = ("codec", "rpc", "java", "imports", "balancers")
 Row = tuple[str, ...]
 
 
@@ -104,6 +105,27 @@ def imports_table(of: dict[str, Any]) -> str:
     return f"{circumstances(of)}\n\n" + table(("import", "CPU ms", "MiB"), rows)
 
 
+def balancers_table(of: dict[str, Any]) -> str:
+    parts = [circumstances(of)]
+    for kind in ("even", "weighted"):
+        rows: list[Row] = []
+        for name, each in of["balancers"].items():
+            us, ms = each["pick_us"][kind], each["bind_ms"][kind]
+            row = [name, *(f"{us[size]:.2f}" for size in us)]
+            row += [f"{ms[size][0]:.1f}, {ms[size][1]:.1f}" for size in list(ms)[1:]]
+            rows.append(tuple(row))
+        sizes = [f"{int(size):,}" for size in next(iter(of["balancers"].values()))["pick_us"][kind]]
+        head = (
+            "equal weights" if kind == "even" else "weights of 50, 100 and 200",
+            *(f"µs a pick, {size}" for size in sizes),
+            *(f"ms to bind, again, {size}" for size in sizes[1:]),
+        )
+        parts.append(table(head, rows))
+    path = [(what, amount(us)) for what, us in of["path_us"].items()]
+    parts.append(table(("a call with 10,000 providers", "CPU µs"), path))
+    return "\n\n".join(parts)
+
+
 def aims_table(of: dict[str, dict[str, Any]]) -> str:
     rows: list[Row] = []
 
@@ -180,6 +202,9 @@ def aims_table(of: dict[str, dict[str, Any]]) -> str:
                         ratio,
                         reached=ratio >= least,
                     )
+    if "balancers" in of:
+        us = of["balancers"]["path_us"][PATH]
+        aim(f"10,000 providers, {PATH}: CPU µs", "≤ 5", us, reached=us <= 5)
     if "imports" in of:
         for name, each in of["imports"]["imports"].items():
             ms, mib = each["cpu_ms"], each["mib"]
@@ -204,6 +229,8 @@ def run(*, quick: bool = False) -> None:
         tables["rpc"] = load_tables(of["rpc"], "grpcio")
     if "java" in of:
         tables["java"] = load_tables(of["java"], "java to java")
+    if "balancers" in of:
+        tables["balancers"] = balancers_table(of["balancers"])
     if "imports" in of:
         tables["imports"] = imports_table(of["imports"])
     page = PAGE.read_text()
