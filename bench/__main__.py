@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("codec", "rpc", "java", "imports", "balancers", "routing")
+NAMES = ("codec", "rpc", "java", "imports", "balancers", "routing", "events")
 
 
 def main() -> None:
