@@ -27,6 +27,7 @@ _COMMANDS: Final = {
         "kubbo.cli.route:route",
         "Show which endpoints may take a call, and why each is in or out.",
     ),
+    "config": ("kubbo.cli.config:config", "Explain, check and describe configurations."),
     "rbac": ("kubbo.cli.rbac:rbac", "Print the permissions that a consumer needs."),
     "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),
 }

@@ -39,12 +39,19 @@ Examples:
     is_flag=True,
     help="Also let the consumer list pods, so that its errors say why none is ready.",
 )
+@click.option(
+    "--config",
+    "source",
+    metavar="SOURCE",
+    help="Also let it watch this configuration, configmap:///NAME.NAMESPACE. Files need nothing.",
+)
 @cluster_options
 def rbac(
     targets: tuple[str, ...],
     *,
     service_account: str,
     diagnose: bool,
+    source: str | None,
     kubeconfig: str | None,
     context: str,
     namespace: str,
@@ -55,7 +62,14 @@ def rbac(
     is the consumer's own namespace, which is also that of a target that names none: that of
     --namespace, else of the credentials, else "default".
     """
-    from kubbo.naming.kubernetes.explain import role_binding_yaml, role_yaml  # noqa: PLC0415
+    # Imported when the command runs, not with the command line.
+    from kubbo.live.open import CONFIG_MAP_SCHEME, parse_config_map  # noqa: PLC0415
+    from kubbo.naming.kubernetes.explain import (  # noqa: PLC0415
+        config_role_name,
+        config_role_yaml,
+        role_binding_yaml,
+        role_yaml,
+    )
 
     parsed = [one for text in targets for one in _parts(text)]
     own = _checked(namespace or _own_namespace(kubeconfig, context), _NAMESPACE, "namespace")
@@ -76,6 +90,20 @@ def rbac(
             role_binding_yaml(each, service_account=account, account_namespace=account_namespace),
         )
     ]
+    if source is not None and not source.startswith(CONFIG_MAP_SCHEME.rstrip("/")):
+        write_line(f"# {source} needs no permission in the cluster")
+    elif source is not None:
+        name, its_namespace = parse_config_map(source)
+        _checked(its_namespace or own, _NAMESPACE, "namespace")
+        documents += [
+            config_role_yaml(its_namespace or own, name),
+            role_binding_yaml(
+                its_namespace or own,
+                service_account=account,
+                account_namespace=account_namespace,
+                role=config_role_name(name),
+            ),
+        ]
     if documents:
         write_line("---\n".join(documents).removesuffix("\n"))
 

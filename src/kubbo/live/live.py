@@ -149,8 +149,10 @@ class LiveConfiguration(Generic[T]):
         return configuration, self._prepare(configuration)
 
     def _note(self, problem: str) -> None:
-        if problem != self.problem:
-            self.problem = problem
+        if problem == self.problem:
+            return
+        self.problem = problem
+        if self._first is not None and self._first.done():  # else `start` tells it
             kept = "; the last good one stays in use" if self.loads else ""
             _log.error("the configuration %s: %s%s", self.source, problem, kept)
 

@@ -131,8 +131,10 @@ def own_addresses() -> set[str]:
 def _blocks(configuration: Configuration) -> Iterator[Block]:
     """Everything that is said of calls, wherever."""
     yield from (configuration.consumer, configuration.provider)
-    for each in (*configuration.references, *configuration.services, *configuration.overrides):
-        yield from (each.block, *each.methods.values())
+    for entry in (*configuration.references, *configuration.services):
+        yield from (entry.block, *entry.methods.values())
+    for override in configuration.overrides:
+        yield from (override.block, *override.methods.values())
 
 
 def _routers(
