@@ -62,6 +62,7 @@ def members() -> list[Any]:
             ),
             dialer=SimpleNamespace(state=State.READY),
             active=0,
+            ejected=False,
         )
         for n in range(MEMBERS)
     ]

@@ -96,7 +96,7 @@ calls = st.builds(
 members = st.lists(
     st.builds(
         lambda endpoint, state: SimpleNamespace(
-            endpoint=endpoint, dialer=SimpleNamespace(state=state), active=0
+            endpoint=endpoint, dialer=SimpleNamespace(state=state), active=0, ejected=False
         ),
         st.builds(
             Endpoint,

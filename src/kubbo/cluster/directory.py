@@ -201,6 +201,8 @@ class Directory:
 
     def _breaker_changed(self, change: Ejection) -> None:
         self.generation += 1
+        # Of a method's own breaker nobody but its calls should know.
+        change.member.ejected = self.breaker is not None and change.member in self.breaker.ejected
         if self._observer is not None:
             report = BreakerReport(
                 self.target, change.member.endpoint, change.state.value, change.reason

@@ -47,6 +47,7 @@ class Member:
         attempts: attempts that ended, and `answered` those of them that were no fault.
         answered_seconds: time that the answered ones took, all together.
         rests_until: loop time until which the provider asked to be left alone.
+        ejected: whether the breaker of its target leaves it out.
     """
 
     endpoint: Endpoint
@@ -59,6 +60,7 @@ class Member:
     answered: int = 0
     answered_seconds: float = 0.0
     rests_until: float = -inf
+    ejected: bool = False
     _newer_at: float = -inf
     _newer_attempts: int = 0
     _newer_spent: float = 0.0

@@ -21,6 +21,7 @@ MEMBERS: tuple[Any, ...] = tuple(
         endpoint=Endpoint(host, port, labels=(*parameters.items(), ("application", "greeter"))),
         dialer=SimpleNamespace(state=State.READY),
         active=0,
+        ejected=False,
         name=name,
     )
     for name, (host, port, parameters) in PROVIDERS.items()

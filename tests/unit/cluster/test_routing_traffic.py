@@ -8,10 +8,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.unit.cluster.stage import Stage, lost
+from tests.unit.cluster.test_breaker import load
 
+from kubbo.cluster.breaker import BreakerRules
 from kubbo.cluster.routing import ConditionRouter, Consumer, ZoneRouter, account_for, parse
 from kubbo.errors import ConfigError
 from kubbo.model import Deadline, Endpoint, Invocation, ServiceKey, Signature
+from kubbo.sim.loop import SimLoop, run
 from kubbo.transport.dialer import State
 
 SERVICE = ServiceKey("com.example.GreetService")
@@ -20,7 +24,9 @@ ME = Consumer("shop-web", "10.9.9.9", "zone-a")
 
 def member(host: str, zone: str = "", state: State = State.READY, **labels: str) -> Any:
     endpoint = Endpoint(host, 20880, zone=zone, labels=tuple(labels.items()))
-    return SimpleNamespace(endpoint=endpoint, dialer=SimpleNamespace(state=state), active=0)
+    return SimpleNamespace(
+        endpoint=endpoint, dialer=SimpleNamespace(state=state), active=0, ejected=False
+    )
 
 
 def call(method: str = "find", arguments: Any = (), **attachments: Any) -> Invocation:
@@ -158,6 +164,38 @@ def test_calls_spill_over_by_health(down: int, share: float) -> None:
     assert alone == pytest.approx(share, abs=0.03)
     if not share:
         assert set(counts) == {hosts(members)}, "all of them are left, for those who can"
+
+
+def test_who_is_left_out_by_the_breaker_is_not_healthy() -> None:
+    """It keeps its connection, and takes no calls all the same."""
+    members = zones(2, 2)
+    for each in members[:2]:
+        each.ejected = True
+    [account] = account_for([zone_router()], call(), members)
+    assert "too few of them healthy" in account.note
+    assert account.reasons[0][1] == "its zone is zone-a, and it is left out by the breaker"
+
+
+def test_members_know_whether_the_breaker_leaves_them_out() -> None:
+    """From the moment it does until they are back."""
+
+    async def main() -> None:
+        stage = Stage(4, breaker=BreakerRules(ejection=1.0))
+
+        def agree(out: int) -> bool:
+            members = stage.directory.members()
+            known = {each for each in members if each.ejected}
+            return known == set(stage.breaker.ejected) and len(known) == out
+
+        assert agree(0)
+        stage[0].fails = lost
+        await load(stage, 2.0)
+        assert agree(1)
+        stage[0].fails = None
+        await load(stage, 20.0)
+        assert agree(0)
+
+    run(main(), loop=SimLoop())
 
 
 def test_fewer_than_the_fewest_are_none() -> None:

@@ -30,6 +30,7 @@ def left(text: str, service: ServiceKey = SERVICE) -> str:
             endpoint=Endpoint(host, 1, zone=f"zone-{host}"),
             dialer=SimpleNamespace(state=State.READY),
             active=0,
+            ejected=False,
         )
         for host in "ab"
     ]

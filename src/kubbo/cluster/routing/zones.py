@@ -3,9 +3,9 @@
 Traffic within a zone is faster and often free, but a zone must not go down because its consumers
 insist on it. Two things send calls to other zones:
 
-* Health. While `healthy / all * 1.4` of the own zone's providers is 1 or more (up to 28% are
-  down), all calls stay; below, only that share of them, so that the rest of the zone is not
-  overrun. Fewer than `min_healthy` count as none.
+* Health: who is connected, and not left out by the breaker. While `healthy / all * 1.4` of the
+  own zone's providers is 1 or more (up to 28% are down), all calls stay; below, only that share of
+  them, so that the rest of the zone is not overrun. Fewer than `min_healthy` count as none.
 * Load. While the own zone's providers have `spill_load` times as many calls in flight as others,
   and at least `spill_calls` each, calls go to the others. A few of each are asked, not all.
 
@@ -41,7 +41,7 @@ EVERY: Final = 8
 """Calls between two looks at the load."""
 
 _NEAR, _FAR = "near", "far"
-_HEALTHY: Final = (State.READY, State.CONNECTING)
+_CONNECTED: Final = (State.READY, State.CONNECTING)
 """Who is being connected for the first time is no worse than the others."""
 
 _KEYS: Final = ("zone", "minHealthy", "spillLoad", "spillCalls")
@@ -120,7 +120,7 @@ class ZoneRouter:
         del invocation
         reasons = {
             id(each): f"its zone is {each.endpoint.zone or 'unknown'}"
-            + ("" if each.dialer.state in _HEALTHY else f", and it is {each.dialer.state.value}")
+            + ("" if _is_healthy(each) else f", and it is {_ailment(each)}")
             for each in members
         }
         if kind is None:
@@ -136,8 +136,8 @@ class ZoneRouter:
     def _look(self, members: Sequence[Member], view: _View) -> _View:
         view.near = tuple([each for each in members if each.endpoint.zone == self.zone])
         view.far = tuple([each for each in members if each.endpoint.zone != self.zone])
-        healthy = sum(each.dialer.state in _HEALTHY for each in view.near)
-        elsewhere = any(each.dialer.state in _HEALTHY for each in view.far)
+        healthy = sum(map(_is_healthy, view.near))
+        elsewhere = any(map(_is_healthy, view.far))
         enough = healthy >= self._min_healthy
         view.share = min(1.0, SPARE * healthy / len(view.near)) if enough else 0.0
         if enough and not elsewhere:
@@ -152,6 +152,14 @@ class ZoneRouter:
         if len(members) > ASKED:
             members = tuple(self._rng.choices(members, k=ASKED))
         return sum(each.active for each in members) / max(1, len(members))
+
+
+def _is_healthy(member: Member) -> bool:
+    return not member.ejected and member.dialer.state in _CONNECTED
+
+
+def _ailment(member: Member) -> str:
+    return "left out by the breaker" if member.ejected else member.dialer.state.value
 
 
 def parse_zone_rule(top: Node, name: str, *, consumer: Consumer, rng: random.Random) -> ZoneRouter:
