@@ -12,11 +12,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
-use crate::pure::{ClassAddress, Pure};
+use crate::pure::{pure, ClassAddress, Pure};
 
 /// See `lib::disagreements`.
 pub static DISAGREEMENTS: AtomicU64 = AtomicU64::new(0);
@@ -196,7 +195,7 @@ impl ClassPlan {
             class: Class::Record {
                 name: name.clone().unbind(),
                 // Not the names as they came: equal ones are told apart.
-                fields: wire_class.getattr(intern!(py, "fields"))?.extract()?,
+                fields: wire_class.getattr(pure(py)?.names.fields.bind(py))?.extract()?,
             },
         })
     }

@@ -6,7 +6,6 @@
 use std::sync::Mutex;
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
@@ -70,7 +69,47 @@ pub struct Pure {
     pub describe_class: Py<PyAny>,
     pub describe_write: Py<PyAny>,
     pub describe_any: Py<PyAny>,
+    pub names: Names,
     known_limits: Mutex<Option<(Py<PyAny>, LimitNumbers)>>,
+}
+
+/// Names of attributes, made once when the parts are bound. `intern!` would make each of them at
+/// its first use, and lets other threads run meanwhile: a child that is forked in that moment
+/// would wait for ever for a thread that it does not have.
+macro_rules! names {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        pub struct Names {
+            $(pub $name: Py<PyString>,)*
+        }
+
+        impl Names {
+            fn of(py: Python<'_>) -> Self {
+                Self { $($name: PyString::intern(py, $text).unbind(),)* }
+            }
+        }
+    };
+}
+
+names! {
+    admit = "admit",
+    class_definitions = "class_definitions",
+    class_name = "class_name",
+    convert = "convert",
+    depth = "depth",
+    dict = "__dict__",
+    field_names = "field_names",
+    fields = "fields",
+    fill = "fill",
+    java_type = "java_type",
+    made_of = "made_of",
+    native = "native",
+    nodes = "nodes",
+    read = "read",
+    surplus = "surplus",
+    table = "table",
+    value = "value",
+    wire_class = "wire_class",
+    write = "write",
 }
 
 static PURE: PyOnceLock<Pure> = PyOnceLock::new();
@@ -150,6 +189,7 @@ impl Pure {
             describe_class: part(parts, "describe_class")?,
             describe_write: part(parts, "describe_write")?,
             describe_any: part(parts, "describe_any")?,
+            names: Names::of(py),
             known_limits: Mutex::new(None),
         })
     }
@@ -169,11 +209,11 @@ impl Pure {
             Ok(value.extract().unwrap_or(i64::MAX))
         };
         let numbers = LimitNumbers {
-            depth: number(intern!(py, "depth"))?,
-            nodes: number(intern!(py, "nodes"))?,
-            class_definitions: number(intern!(py, "class_definitions"))?,
-            field_names: number(intern!(py, "field_names"))?,
-            surplus: number(intern!(py, "surplus"))?,
+            depth: number(self.names.depth.bind(py))?,
+            nodes: number(self.names.nodes.bind(py))?,
+            class_definitions: number(self.names.class_definitions.bind(py))?,
+            field_names: number(self.names.field_names.bind(py))?,
+            surplus: number(self.names.surplus.bind(py))?,
         };
         let replaced = match self.known_limits.lock() {
             Ok(mut known) => known.replace((limits.clone().unbind(), numbers)),

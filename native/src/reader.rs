@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::exceptions::PyException;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PySet, PyString, PyTuple};
@@ -110,13 +109,14 @@ pub struct Reader {
 /// The plans of a registry, which are made when they are first asked for.
 pub fn plans_of<'py>(registry: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Plans>> {
     let py = registry.py();
-    if let Some(known) = registry.getattr_opt(intern!(py, "native"))? {
+    let native = pure(py)?.names.native.bind(py);
+    if let Some(known) = registry.getattr_opt(native)? {
         if let Ok(plans) = known.cast_into::<Plans>() {
             return Ok(plans);
         }
     }
     let made = Bound::new(py, Plans::default())?;
-    registry.setattr(intern!(py, "native"), &made)?;
+    registry.setattr(native, &made)?;
     Ok(made)
 }
 
@@ -766,7 +766,7 @@ impl<'a, 'py> Run<'a, 'py> {
     ) -> Read<Bound<'py, PyAny>> {
         let made = class.call0();
         let made = self.done(made)?;
-        let set = made.setattr(intern!(self.py, "java_type"), name);
+        let set = made.setattr(self.pure.names.java_type.bind(self.py), name);
         self.done(set)?;
         Ok(made)
     }
@@ -853,7 +853,7 @@ impl<'a, 'py> Run<'a, 'py> {
             *guard = Some(self.done(made)?);
         }
         let guard = guard.as_ref().ok_or(Stop)?;
-        let admitted = guard.call_method1(intern!(self.py, "admit"), (key, map));
+        let admitted = guard.call_method1(self.pure.names.admit.bind(self.py), (key, map));
         self.done(admitted)
     }
 
@@ -902,7 +902,7 @@ impl<'a, 'py> Run<'a, 'py> {
         let made = this
             .registry
             .bind(self.py)
-            .call_method1(intern!(self.py, "wire_class"), (&name, names));
+            .call_method1(self.pure.names.wire_class.bind(self.py), (&name, names));
         let made = self.done(made)?;
         if made.get_type_ptr() as usize == self.pure.record_class {
             let plan = ClassPlan::record(&made, &name, count);
@@ -996,7 +996,7 @@ impl<'a, 'py> Run<'a, 'py> {
                 let read = plan
                     .wire_class
                     .bind(self.py)
-                    .call_method1(intern!(self.py, "read"), (self.reader, self.at, depth));
+                    .call_method1(self.pure.names.read.bind(self.py), (self.reader, self.at, depth));
                 let found = self.done(read)?;
                 self.take_back()?;
                 Ok(found)
@@ -1021,7 +1021,7 @@ impl<'a, 'py> Run<'a, 'py> {
                 values.push(self.value(depth, false)?);
             }
             let filled = PyTuple::new(self.py, values)
-                .and_then(|values| made.call_method1(intern!(self.py, "fill"), (fields, values)));
+                .and_then(|values| made.call_method1(self.pure.names.fill.bind(self.py), (fields, values)));
             self.done(filled)?;
         }
         Ok(made)
@@ -1071,7 +1071,7 @@ impl<'a, 'py> Run<'a, 'py> {
         }
         // As the pure codec: into a dict, which is the object's own or is copied at the end.
         let into = if bean.store == Store::Dict {
-            let own = made.getattr(intern!(py, "__dict__"));
+            let own = made.getattr(self.pure.names.dict.bind(py));
             self.done(own)?.cast_into::<PyDict>().map_err(|_| Stop)?
         } else {
             PyDict::new(py)
@@ -1150,7 +1150,7 @@ impl<'a, 'py> Run<'a, 'py> {
         let converted = plan
             .java_type
             .bind(self.py)
-            .call_method1(intern!(self.py, "convert"), (value, self.reader));
+            .call_method1(self.pure.names.convert.bind(self.py), (value, self.reader));
         let converted = self.done(converted)?;
         self.nodes = self.reader.get().nodes();
         Ok(converted)
@@ -1243,7 +1243,7 @@ impl<'a, 'py> Run<'a, 'py> {
         let made = plan
             .java_type
             .bind(self.py)
-            .call_method1(intern!(self.py, "made_of"), (list, self.reader));
+            .call_method1(self.pure.names.made_of.bind(self.py), (list, self.reader));
         let made = self.done(made)?;
         self.nodes = self.reader.get().nodes();
         Ok(made)
@@ -1257,7 +1257,7 @@ impl<'a, 'py> Run<'a, 'py> {
         let found = plan
             .java_type
             .bind(self.py)
-            .getattr(intern!(self.py, "table"))
+            .getattr(self.pure.names.table.bind(self.py))
             .and_then(|table| table.get_item(tag))
             .and_then(|function| function.call1((self.reader, self.at, depth)));
         let found = self.done(found)?;

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyException;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple, PyType};
 
@@ -605,7 +604,7 @@ impl<'a, 'py> Run<'a, 'py> {
 
     #[inline(never)]
     fn ask_type(&mut self, java_type: &Py<PyAny>, value: &Bound<'py, PyAny>) -> Done {
-        let write = java_type.bind(self.py).getattr(intern!(self.py, "write"));
+        let write = java_type.bind(self.py).getattr(self.pure.names.write.bind(self.py));
         let write = self.done(write)?;
         self.ask(&write, value)
     }
@@ -848,7 +847,7 @@ impl<'a, 'py> Run<'a, 'py> {
     }
 
     fn type_of(&mut self, value: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyString>>, Stop> {
-        let found = value.getattr(intern!(self.py, "java_type"));
+        let found = value.getattr(self.pure.names.java_type.bind(self.py));
         let found = self
             .done(found)?
             .cast_into::<PyString>()
@@ -1053,7 +1052,7 @@ impl<'a, 'py> Run<'a, 'py> {
         // Lists of their own: what is called meanwhile may change the map.
         for (key, item) in map.keys().iter().zip(map.values().iter()) {
             let key = if key.get_type_ptr() as usize == self.pure.classes.key {
-                let wrapped = key.getattr(intern!(self.py, "value"));
+                let wrapped = key.getattr(self.pure.names.value.bind(self.py));
                 self.done(wrapped)?
             } else {
                 key
@@ -1089,9 +1088,9 @@ impl<'a, 'py> Run<'a, 'py> {
         if self.state.seen(value) {
             return Ok(());
         }
-        let fields = value.getattr(intern!(py, "fields"));
+        let fields = value.getattr(self.pure.names.fields.bind(py));
         let fields = self.done(fields)?.cast_into::<PyDict>().map_err(|_| Stop)?;
-        let name = value.getattr(intern!(py, "class_name"));
+        let name = value.getattr(self.pure.names.class_name.bind(py));
         let name = self.done(name)?;
         let keys = fields.keys().to_tuple();
         let records = self
