@@ -11,12 +11,19 @@ pyright's reportUnnecessaryTypeIgnoreComment).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, assert_type
+from typing import TYPE_CHECKING, Protocol, assert_type
 
 import kubbo
 from kubbo import blocking
+from kubbo.cluster.routing import Consumer, parse_text
 from kubbo.java import Array, Int, Long  # noqa: TC001 - as users write it
 from kubbo.model import Handler, Invocation, Result  # noqa: TC001 - as users write it
+from kubbo.rpc.traffic import Fault, Mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from kubbo.cluster.member import Member
 
 
 @kubbo.pojo("com.example.User")
@@ -144,6 +151,33 @@ def consume_blocking() -> None:
         assert_type(greeter.greet(User(1, "Ann", [])), str)
         assert_type(blocking.options(greeter, timeout=3.0).find("Ann"), list[User])
         greeter.greet("Ann")  # type: ignore[arg-type]
+
+
+class Odd:
+    """A router of a user's own: calls with an even number go to even ports."""
+
+    name = "odd"
+
+    def classify(self, invocation: Invocation) -> Hashable:
+        return invocation.arguments[0] % 2 if invocation.arguments else None
+
+    def narrow(self, members: Sequence[Member], kind: Hashable) -> tuple[Member, ...]:
+        return tuple(each for each in members if kind in (None, each.endpoint.port % 2))
+
+
+async def route() -> None:
+    """Rules are routers, next to a user's own; filters of traffic go with a reference."""
+    rules = parse_text("conditions: []", source="rules.yaml", consumer=Consumer(zone="a"))
+    async with kubbo.Channel(routers=[*rules, Odd()]) as channel:
+        shadow = channel.refer(GreetService, "dns:///shadow:20880")
+        greeter = channel.refer(
+            GreetService,
+            "dns:///greeter:20880",
+            filters=[Mirror(shadow, percent=10), Fault(abort=kubbo.Code.UNAVAILABLE)],
+            routers=[Odd()],
+        )
+        assert_type(greeter, GreetService)
+        channel.refer(GreetService, routers=[shadow])  # type: ignore[list-item]
 
 
 async def provide() -> None:
