@@ -81,11 +81,12 @@ def run(target: Target, seed: str, count: int, seconds: float, every: int) -> bo
                     return False
             if time.monotonic() - told > PROGRESS:
                 told = time.monotonic()
-                print(
-                    f"{target.name}: {measures.inputs} inputs, {told - started:.0f} s", flush=True
-                )
+                tell(target, measures, told - started)
     faulthandler.cancel_dump_traceback_later()
     tell(target, measures, time.monotonic() - started)
+    for data in measures.slow[-1:]:
+        again = keep(target.name, data, "slow")
+        print(f"  over {BOUND_MS:.0f} ms (no failure: others may have run beside it): {again}")
     return True
 
 
@@ -110,11 +111,11 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self._map.close()
         self._file.close()
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)  # another run may use it beside this one
 
 
 def tell(target: Target, measures: Measures, spent: float) -> None:
-    """The line at the end, and the inputs that took too long."""
+    """How far it is, and the worst so far: a run that is ended early has told it."""
     rate = measures.inputs / spent if spent else 0.0
     text = (
         f"{target.name}: {measures.inputs} inputs in {spent:.0f} s ({rate:.0f}/s), "
@@ -127,9 +128,6 @@ def tell(target: Target, measures: Measures, spent: float) -> None:
             "times the input above the floor"
         )
     print(text, flush=True)
-    for data in measures.slow[-1:]:
-        again = keep(target.name, data, "slow")
-        print(f"  over {BOUND_MS:.0f} ms (no failure: others may have run beside it): {again}")
 
 
 def replay(chosen: list[Target], given: str) -> int:
