@@ -19,7 +19,7 @@ from kubbo.naming.target import KubernetesTarget
 from kubbo.sim.apiserver import ApiServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from tests.cluster.namespace import Namespace
 
@@ -37,7 +37,7 @@ SWITCHED_OFF = "--feature-gates=WatchList=false"
 
 
 @asynccontextmanager
-async def following(namespace: Namespace) -> AsyncIterator[Counters]:
+async def following(namespace: Namespace) -> AsyncGenerator[Counters]:
     """What a consumer did to get its first members, that of a Service with one pod."""
     namespace.service("greeter")
     reader = namespace.identity("consumer", READ_SLICES, READ_SERVICES)

@@ -29,7 +29,7 @@ RUNS = (
 
 
 class Counted:
-    """The lists that a server is asked for: by consumer, and the most within a second."""
+    """The lists of slices that a server is asked for: by consumer, and the most in a second."""
 
     def __init__(self, world: World) -> None:
         self.by_consumer: Counter[str] = Counter()
@@ -38,8 +38,8 @@ class Counted:
         self._last: deque[float] = deque()
         world.server.observer = self._count
 
-    def _count(self, client: str, verb: str, _: str) -> None:
-        if verb != "list":
+    def _count(self, client: str, verb: str, resource: str) -> None:
+        if (verb, resource) != ("list", "endpointslices"):
             return
         now = self._world.loop.time()
         self.by_consumer[client] += 1

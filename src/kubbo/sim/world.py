@@ -109,7 +109,7 @@ class Consumer:
         return self.snapshot
 
     async def _connect(self) -> ClusterClient:
-        self._client = ClusterClient(self._world.credentials, connector=SimConnector)
+        self._client = ClusterClient(self._world.credentials, connector=SimConnector, process=0)
         return self._client
 
     def _publish(self, resolution: Resolution) -> None:

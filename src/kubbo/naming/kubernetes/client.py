@@ -14,6 +14,7 @@ within 25 s, by keep-alive probes while it is quiet and by TCP_USER_TIMEOUT whil
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -35,6 +36,7 @@ from kubbo.naming.kubernetes.objects import (
     Service,
     Status,
 )
+from kubbo.naming.kubernetes.place import place
 from kubbo.naming.kubernetes.reflector import (
     Bookmark,
     Changed,
@@ -130,16 +132,21 @@ class ClusterClient:
         max_list_bytes: int = MAX_LIST_BYTES,
         max_line_bytes: int = MAX_LINE_BYTES,
         connector: Callable[[], aiohttp.BaseConnector] | None = None,
+        process: int | None = None,
     ) -> None:
         """The limits are for one answer's body and for one line of a watch.
 
-        `connector` makes what opens the connections; one over TCP by default.
+        `connector` makes what opens the connections; one over TCP by default. `process` tells us
+        from others with our address; our process id by default.
         """
         self.access = access
         self._max_list_bytes = max_list_bytes
         self._max_line_bytes = max_line_bytes
         self._connector = connector or _tcp_connector
         self._session: aiohttp.ClientSession | None = None
+        self._address = ""
+        self._process = os.getpid() if process is None else process
+        self._places = 0
 
     def __repr__(self) -> str:
         return f"ClusterClient({self.access.server!r})"
@@ -155,6 +162,11 @@ class ClusterClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def place(self) -> Callable[[], float | None]:
+        """What gives a new watch its place among all consumers, once we know our address."""
+        number, self._places = self._places, self._places + 1
+        return lambda: place(self._address, self._process, number)
 
     async def list_page(
         self,
@@ -318,7 +330,13 @@ class ClusterClient:
             proxy=access.proxy,
             allow_redirects=False,
         ) as response:
+            self._note_address(response)
             yield response
+
+    def _note_address(self, response: aiohttp.ClientResponse) -> None:
+        connection = response.connection  # none when a short answer is complete already
+        if not self._address and connection is not None and connection.transport is not None:
+            self._address = str(connection.transport.get_extra_info("sockname", ("",))[0])
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

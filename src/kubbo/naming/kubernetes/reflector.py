@@ -61,9 +61,11 @@ a list tells, and with it both heal within 90 s.
 
 The herd. What breaks one watch breaks a thousand: a server restarts, has forgotten all versions,
 and everybody has to list. A watch is cheap, so it may be asked for soon; but whoever finds then
-that it needs a list takes a place in the next 6.5 s first, drawn at random. So no second gets more
-than 20% of the lists (6.5 s are 15% on average, and the rest is for chance). A list that follows
-a doubt needs none: doubts are spread by themselves.
+that it needs a list waits for its place in the next 6 s first. Places are the consumers' own
+(`place.py`), and spread more evenly than dice, which would give some second more than 20% of the
+lists in one restart of six. A restarted server says that it is ready a second after it has begun to
+answer, so 5 s after that everybody has listed.
+A list that follows a doubt needs no place: doubts are spread by themselves.
 
 Knocking. While nobody listens at the server's address, asking costs it nothing, and a wait of
 30 s would only make the view late when it is back. Such a `Wait` may be ended early: the driver
@@ -86,7 +88,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "Action",
@@ -118,7 +120,7 @@ _CONFIRMED_WITHIN = 90.0  # what a view that calls itself healthy promises
 _LIST_TIMEOUT, _LIST_SHORTEST = 30.0, 5.0
 _STREAM_PATIENCE = 7.0
 _STREAM_AGAIN = 600.0
-_HERD_SPREAD = 6.5
+_HERD_SPREAD = 6.0
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _BACKLOG = 1.0  # events that come sooner after the answer may be old
@@ -260,13 +262,13 @@ class Backoff:
         """Troubles since the last calm, as of the last `delay`."""
         return self._troubles
 
-    def delay(self, now: float, *, spread: float = 0.0) -> float:
-        """Note a trouble; how long to wait after it: anything below `spread` at least."""
+    def delay(self, now: float) -> float:
+        """Note a trouble; how long to wait after it."""
         if now - self._last >= self.CALM:
             self._troubles = 0
         ceiling = min(self.MOST, self.FIRST * 2.0 ** min(self._troubles, 16))
         self._troubles += 1
-        wait = self._rng.uniform(0.0, max(ceiling, spread))
+        wait = self._rng.uniform(0.0, ceiling)
         self._last = now + wait  # calm begins when the waiting is over
         return wait
 
@@ -326,9 +328,20 @@ class Reflector(Generic[T]):
         counters: for whoever observes.
     """
 
-    def __init__(self, *, rng: random.Random, streams: bool = False) -> None:
-        """`streams`: whether the driver can watch with `initial`."""
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        streams: bool = False,
+        place: Callable[[], float | None] | None = None,
+    ) -> None:
+        """`streams`: whether the driver can watch with `initial`.
+
+        `place` gives our place among all consumers, from 0 up to 1, None while it is not known;
+        it is drawn at random then.
+        """
         self._rng = rng
+        self._place = place
         self._phase = _Phase.WAITING
         self._next: List | Watch = List(_ANY_VERSION)
         self._version = _NEWEST_VERSION
@@ -403,7 +416,7 @@ class Reflector(Generic[T]):
             if not long_away:
                 return self._wait(self._rng.uniform(0.0, _RETURN_SPREAD))
             self._next = Watch(self._version, 0.0, initial=True)
-        return self._wait(self._rng.uniform(0.0, _HERD_SPREAD))
+        return self._wait(self._time_to_place())
 
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
@@ -637,10 +650,17 @@ class Reflector(Generic[T]):
         """List again when it is our turn among all who have to do so now."""
         self.counters.relists += 1
         self._next = Watch(self._version, 0.0, initial=True)
-        seconds = self._resyncs.delay(now, spread=_HERD_SPREAD)
+        seconds = self._time_to_place()
+        delay = self._resyncs.delay(now)
+        if self._resyncs.troubles > 1:
+            seconds += delay
         if now + seconds > self._confirmed + _CONFIRMED_WITHIN - _LIST_SHORTEST:
             self._lose(_unheard(now - self._confirmed))
         return self._wait(seconds)
+
+    def _time_to_place(self) -> float:
+        place = None if self._place is None else self._place()
+        return _HERD_SPREAD * (self._rng.uniform(0.0, 1.0) if place is None else place)
 
     def _wait(self, seconds: float, *, knock: bool = False) -> Action:
         self._phase = _Phase.WAITING

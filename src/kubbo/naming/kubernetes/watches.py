@@ -147,7 +147,9 @@ class _Namespace:
         clock: Callable[[], float],
         fold_above: int,
     ) -> None:
-        self.sharing = Sharing(lambda: Reflector(rng=rng, streams=True), fold_above=fold_above)
+        self.sharing = Sharing(
+            lambda: Reflector(rng=rng, streams=True, place=client.place()), fold_above=fold_above
+        )
         self.bug: BaseException | None = None
         self._client = client
         self._name = name
