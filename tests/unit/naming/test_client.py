@@ -23,6 +23,7 @@ from kubbo.naming.kubernetes.client import (
     decode_page,
 )
 from kubbo.naming.kubernetes.credentials import Access, FixedToken
+from kubbo.naming.kubernetes.place import place
 from kubbo.naming.kubernetes.reflector import Bookmark, Changed, Event, Failure, Page, Undecodable
 
 if TYPE_CHECKING:
@@ -422,6 +423,17 @@ async def test_a_streaming_list_asks_as_the_api_documents() -> None:
     first, second = (dict(request.query) for request in peer.asked)
     assert first == second | {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
     assert second["allowWatchBookmarks"] == "true"
+
+
+async def test_a_place_is_known_with_the_address() -> None:
+    """Before the first watch there is none; then each watch has its own, and keeps it."""
+    async with serving(streaming()) as peer, client(peer, process=7) as api:
+        first, second = api.place(), api.place()
+        assert first() is None
+        async with api.watch(ENDPOINT_SLICES, "shop", resource_version="7", lifetime=300.0):
+            pass
+        assert first() == place("127.0.0.1", 7, 0)
+        assert second() == place("127.0.0.1", 7, 1)
 
 
 LINES = event("BOOKMARK", resourceVersion="8") + b"\n" + event("BOOKMARK", resourceVersion="9")
