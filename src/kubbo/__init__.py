@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kubbo.rpc.channel import Channel, GenericReference
     from kubbo.rpc.context import CallContext, current_call
     from kubbo.rpc.filters import Filter
-    from kubbo.rpc.reference import options
+    from kubbo.rpc.reference import explain, options
     from kubbo.rpc.server import Server
     from kubbo.rpc.service import method, service
 
@@ -70,6 +70,7 @@ __all__ = [
     "__version__",
     "blocking",
     "current_call",
+    "explain",
     "java",
     "method",
     "observe",
@@ -107,6 +108,7 @@ _HOMES = {
     "TargetError": "kubbo.errors",
     "UsageError": "kubbo.errors",
     "current_call": "kubbo.rpc.context",
+    "explain": "kubbo.rpc.reference",
     "method": "kubbo.rpc.service",
     "options": "kubbo.rpc.reference",
     "pojo": "kubbo.java",

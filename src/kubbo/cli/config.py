@@ -71,7 +71,7 @@ def explain(
     """Show each layer of a setting, the strongest first, and which one wins.
 
     Code is not seen here: what Channel(...), refer(...), @method(...) and options(...) say comes
-    between, as docs/configuration.md tells. In a running program, Channel.explain has all of it.
+    between, as docs/configuration.md tells. In a running program, kubbo.explain has all of it.
     """
     from kubbo.config.question import parse_question  # noqa: PLC0415 - when the command runs
 

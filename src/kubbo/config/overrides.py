@@ -367,6 +367,9 @@ class _Reader:
             elif key in SETTINGS and made.side not in SETTINGS[key].sides:
                 text = f"left out: {key} is for {' and '.join(SETTINGS[key].sides)} only"
                 self._issues.warn(node.keys[full], where, text)
+            elif method and not SETTINGS[key].method:
+                text = f"left out: {key} cannot be set for a method"
+                self._issues.warn(node.keys[full], where, text)
             elif some_providers and made.side == CONSUMER:
                 text = "left out: of some providers only, weight and disabled can be set"
                 self._issues.warn(node.keys[full], where, text)

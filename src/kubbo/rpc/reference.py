@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from kubbo.cluster.attempts import SelectedAttempts
 from kubbo.cluster.balancers import DEFAULT_LOADBALANCE, make_balance
@@ -17,7 +17,8 @@ from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
 from kubbo.cluster.selection import Selection
 from kubbo.cluster.warmup import warmup_of
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
-from kubbo.config.layers import Layer, Level, merge, stack
+from kubbo.config.layers import Layer, Level, explain as explain_layers, merge, stack
+from kubbo.config.settings import SETTINGS, suggestion
 from kubbo.errors import UsageError
 from kubbo.model import Deadline, Invocation, Kind
 from kubbo.observe import CallReport
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from kubbo.cluster.directory import Directory
     from kubbo.cluster.policies import Cluster
     from kubbo.cluster.routers import Router
+    from kubbo.config.layers import Explanation
     from kubbo.model import Handler, Result, ServiceKey, Signature, Value
     from kubbo.observe import Observer
     from kubbo.rpc.fallback import Fallback
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from kubbo.wire.codec import Codec
     from kubbo.wire.hessian2 import TypeRegistry
 
-__all__ = ["Reference", "make_stub", "options"]
+__all__ = ["Reference", "explain", "make_stub", "options"]
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -125,7 +127,8 @@ class Reference:
         self._actives = Actives(str(service))
         self._loop = asyncio.get_running_loop()
         # By the method's name and its own options, which are kept so that no others get their id.
-        self._settled: dict[tuple[str, int], tuple[Options, Options]] = {}
+        # The last says whether the limit of calls in flight is the method's own.
+        self._settled: dict[tuple[str, int], tuple[Options, Options, bool]] = {}
         self._balances: Kept[LoadBalance] = Kept()
         self._selections: Kept[Selection] = Kept()
         self._handlers: Kept[Handler] = Kept()
@@ -151,12 +154,15 @@ class Reference:
         if settled is None:
             if len(self._settled) >= MAX_SETTLED:
                 self._settled.clear()
-            merged = merge(self.layers(signature.name, declared=declared))
-            settled = self._settled[key] = (declared, merged)
+            layers = self.layers(signature.name, declared=declared)
+            limited = any(
+                each.level is Level.METHOD and each.options.actives is not None for each in layers
+            )
+            settled = self._settled[key] = (declared, merge(layers), limited)
         chosen = given.over(settled[1])
         handler = self._handler(chosen, signature)
         if chosen.actives:
-            own = given.actives is not None or declared.actives is not None
+            own = given.actives is not None or settled[2]
             handler = self._actives.around(chosen.actives, signature.name if own else "", handler)
         if chosen.mock:
             handler = parse_mock(chosen.mock).around(signature, self._registry, handler)
@@ -330,6 +336,8 @@ class Stub:
 
     __slots__ = ("kubbo_options", "kubbo_plans", "kubbo_reference")
 
+    kubbo_interface: ClassVar[Interface]
+
     def __init__(
         self, reference: Reference | MergedReference, given: Options = _NO_OPTIONS
     ) -> None:
@@ -347,7 +355,8 @@ def make_stub(interface: Interface, reference: Reference | MergedReference) -> S
     """An object with the methods of `interface`, each of which makes a call."""
     methods = {name: _stub_method(each) for name, each in interface.methods.items()}
     simple = interface.key.interface.rpartition(".")[2]
-    cls: type[Stub] = type(f"{simple}Stub", (Stub,), {"__slots__": (), **methods})
+    about = {"__slots__": (), "kubbo_interface": interface}
+    cls: type[Stub] = type(f"{simple}Stub", (Stub,), {**about, **methods})
     return cls(reference)
 
 
@@ -387,3 +396,31 @@ def options(
         raise UsageError(f"{stub!r} is no stub; pass what Channel.refer returned")
     given = Options(timeout, retries, idempotent, attachments or {})
     return type(stub)(stub.kubbo_reference, given.over(stub.kubbo_options))
+
+
+def explain(stub: object, setting: str, method: str = "") -> Explanation:
+    """Why a setting has its value for a stub's method, like `explain(greeter, "timeout", "greet")`.
+
+    Every layer is there, those of code and those of the configuration that is in use now; the
+    first one that says something wins. `method` is Python's name or Java's; without one it is
+    about all methods of the interface.
+
+    Raises:
+        UsageError: `stub` is no stub of a channel (or of several groups), or there is no such
+            setting or method.
+    """
+    reference = stub.kubbo_reference if isinstance(stub, Stub) else None
+    if not isinstance(stub, Stub) or not isinstance(reference, Reference):
+        raise UsageError(f"{stub!r} is no stub of one service; pass what Channel.refer returned")
+    row = SETTINGS.get(setting)
+    if row is None:
+        hint = suggestion(setting, SETTINGS)
+        raise UsageError(f"there is no setting {setting!r}{hint}")
+    given = stub.kubbo_options
+    if not method:
+        return explain_layers(row, reference.layers("", given=given))
+    for each in stub.kubbo_interface.methods.values():
+        if method in (each.name, each.signature.name):
+            layers = reference.layers(each.signature.name, declared=each.options, given=given)
+            return explain_layers(row, layers)
+    raise UsageError(f"{reference.service} has no method {method!r}")

@@ -350,3 +350,31 @@ async def test_a_generic_reference_follows_too():
         with pytest.raises(kubbo.DeadlineExceeded):
             await generic.call("wait", types=["java.lang.String"], args=["never"])
         assert await generic.call("who") == "shop"
+
+
+async def test_a_stub_explains_what_its_calls_use():
+    """Layers of code and of the configuration, and the one that won, as the plan has it."""
+    source = Pushed(f"references: {{{SHOP}: {{timeout: 2000, methods: {{who: {{retries: 5}}}}}}}}")
+    async with serving(ShopHere()) as server, channel_of(source) as channel:
+        shop: Any = kubbo.options(channel.refer(Shop, at(server), timeout=7.0), retries=0)
+        await shop.who()
+        [plan] = shop.kubbo_plans.values()
+        answer = kubbo.explain(shop, "timeout", "who")
+        assert answer.value == plan.timeout == 2.0
+        assert [(each.layer.origin, each.value) for each in answer.layers] == [
+            ("options(...)", None),
+            (f"references.{SHOP}.methods.who", None),
+            ("@method(...)", None),
+            (f"references.{SHOP}", 2.0),
+            ("refer(...)", 7.0),
+            ("Channel(...)", 20.0),
+            ("Kubbo", 1.0),
+        ]
+        assert kubbo.explain(shop, "retries", "who").value == 0
+        assert kubbo.explain(shop, "timeout", "waitAgain").value == 30.0
+        assert str(answer.winner.place) == "kubbo.yaml:1:39"
+        for setting, method in (("timout", "who"), ("timeout", "whom")):
+            with pytest.raises(kubbo.UsageError):
+                kubbo.explain(shop, setting, method)
+        with pytest.raises(kubbo.UsageError, match="is no stub"):
+            kubbo.explain(server, "timeout")
