@@ -427,7 +427,14 @@ async def test_a_streaming_list_asks_as_the_api_documents() -> None:
 
 async def test_a_place_is_known_with_the_address() -> None:
     """Before the first watch there is none; then each watch has its own, and keeps it."""
-    async with serving(streaming()) as peer, client(peer, process=7) as api:
+
+    async def quiet(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()  # until the client goes
+        return response
+
+    async with serving(quiet) as peer, client(peer, process=7) as api:
         first, second = api.place(), api.place()
         assert first() is None
         async with api.watch(ENDPOINT_SLICES, "shop", resource_version="7", lifetime=300.0):
