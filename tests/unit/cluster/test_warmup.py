@@ -12,6 +12,7 @@ from tests.unit.cluster.view import CALL, directory, endpoints
 
 from kubbo.cluster.balancers import LOADBALANCES, make_balance
 from kubbo.cluster.selection import Selection
+from kubbo.cluster.subset import Subset
 from kubbo.cluster.warmup import DEFAULT_WARMUP, STEPS, warmup_of
 from kubbo.errors import ConfigError
 from kubbo.model import Deadline, Invocation
@@ -91,6 +92,25 @@ def test_a_change_of_weight_or_zone_is_no_start() -> None:
         pool = selection.pool(CALL)
         assert pool is not None
         assert min(pool.weights) == pytest.approx(20.0, abs=2)
+        await watched.aclose()
+
+    run(main())
+
+
+def test_who_enters_the_share_of_a_consumer_is_not_new() -> None:
+    """An endpoint that takes the place of another in a subset has been ready all the time."""
+
+    async def main() -> None:
+        watched, _ = directory(subset=Subset(5, "pod"))
+        selection = select(watched)
+        everybody = endpoints(20)
+        watched.publish(Members(everybody))
+        await asyncio.sleep(1.0)
+        first = {member.endpoint for member in watched.members()}
+        watched.publish(Members(tuple(each for each in everybody if each not in first)))
+        pool = selection.pool(CALL)
+        assert pool is not None
+        assert pool.weights == (100,) * 5
         await watched.aclose()
 
     run(main())

@@ -61,8 +61,8 @@ FULL: Final = 4
 """Members of a key that may be full; then the one with the least load of these and as many that
 are drawn takes the call."""
 
-MAX_RINGS: Final = 100
-"""Kinds of calls whose rings are kept until the next view."""
+MAX_RINGS: Final = 4
+"""Kinds of calls whose rings are kept to make the next ones from. One of 100,000 members is 40 MB."""
 
 ALWAYS: Final = 4
 """Calls in flight that a member accepts in any case: a share of little is next to nothing."""
