@@ -77,6 +77,7 @@ class Setting:
         sides: whose sections may have it; what a provider's section says of a call counts less
             than a consumer's, at the same level.
         method: whether a single method may have it.
+        live: whether a change reaches calls without a restart.
         origin: how it differs from Dubbo's setting of that name.
     """
 
@@ -91,6 +92,7 @@ class Setting:
     form: str = r"[^\x00-\x1f]+"
     sides: tuple[str, ...] = (CONSUMER, PROVIDER)
     method: bool = True
+    live: bool = True
     origin: str = "as Dubbo"
 
     def read(self, text: str) -> Parameter:
@@ -321,10 +323,11 @@ _ROWS: Final = (
     Setting(
         "subset",
         Kind.INTEGER,
-        "Endpoints of a large Service that this consumer calls; 0 is all. Read once, by `refer`.",
+        "Endpoints of a large Service that this consumer calls; 0 is all.",
         default="500",
         high=_MILLION,
         method=False,
+        live=False,
         origin="Kubbo's own",
     ),
     Setting(
