@@ -74,6 +74,8 @@ _HELD: frozenset[type[Any]] = frozenset(
 _COPY = 4
 _COPIED = 8
 _SEEN = 16
+# An item that is a number or a text takes half of the 80 bytes that it counts for, or less.
+_SPARED = 2
 
 _ONCE = 4
 """Longer lists are remembered once they are looked at: see `Reader.converted`."""
@@ -206,6 +208,16 @@ def write_items(writer: Writer, items: Collection[Any], item: JavaType, java_typ
     writer.depth += 1
 
 
+def charge_copy(reader: Reader, items: Collection[Any]) -> None:
+    """Take values for a copy of a list; ten numbers or texts leave room for its own size.
+
+    Raises:
+        Fault: they are used up.
+    """
+    spared = 0 if set(map(type, items)) - PLAIN_KEYS else len(items) // _SPARED
+    charge(reader, max(0, _COPY - spared) + len(items) // _COPIED)
+
+
 def convert_items(items: Iterable[Any], item: JavaType, reader: Reader, into: list[Any]) -> None:
     """Convert items into a list, one by one."""
     convert = item.convert
@@ -285,7 +297,7 @@ class ListType(ContainerType):
         known = reader.converted.get(key)
         if known is not None:
             return known
-        charge(reader, _COPY + len(value) // _COPIED)
+        charge_copy(reader, value)
         made: list[Any] = []
         if isinstance(value, JavaList):
             made = JavaList.of(made, value.java_type)
@@ -368,7 +380,7 @@ class TupleType(ContainerType):
             if known is _BUILDING:
                 raise Fault(f"a {self.name} within itself")
             return known
-        charge(reader, _COPY + len(items) // _COPIED)
+        charge_copy(reader, items)
         if self.rest is not None and not set(map(type, items)) - self.rest.plain:
             plain = reader.converted[id(value), id(self)] = tuple(items)
             return plain
@@ -471,7 +483,7 @@ class SetType(ContainerType):
             if known is _BUILDING:
                 raise Fault(f"a {self.name} within itself")
             return known
-        charge(reader, _COPY + len(value) // _COPIED)
+        charge_copy(reader, value)
         reader.converted[key] = _BUILDING
         items: list[Any] = []
         convert_items(value, self.item, reader, items)

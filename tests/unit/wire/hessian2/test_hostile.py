@@ -8,7 +8,7 @@ import tracemalloc
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from typing import Any, TypedDict
+from typing import Any, Generic, TypedDict, TypeVar
 from uuid import UUID
 
 import pytest
@@ -449,6 +449,25 @@ LEGITIMATE: list[tuple[str, Any, Any]] = [
     ("zeros", [0] * 100_000, list[Long]),
     ("a matrix", [[1.0] * 10 for _ in range(3_000)], list[list[float]]),
 ]
+
+
+T = TypeVar("T")
+
+
+@pojo("com.example.Rows")
+@dataclass
+class Rows(Generic[T]):
+    """A generic class: what it holds is read by itself first, and converted then."""
+
+    items: list[T]
+
+
+def test_rows_of_a_generic_class_are_read() -> None:
+    """Ten small numbers a row cost a copy, and no surplus."""
+    registry = TypeRegistry([Rows])
+    kind = registry.type_of(Rows[list[Long]])
+    rows = Rows([[n % 7] * 10 for n in range(4_000)])
+    assert decode(encode(rows, registry, kind), registry, kind) == rows
 
 
 @pytest.mark.parametrize(
