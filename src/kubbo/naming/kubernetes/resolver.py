@@ -42,6 +42,7 @@ __all__ = ["KubernetesResolver", "SourceError"]
 _log = logging.getLogger("kubbo.naming")
 
 _ASK_AGAIN, _ASK_MOST = 30.0, 240.0  # seconds between two looks at the Service of an empty view
+_ASK_SPREAD = 5.0  # within so many seconds after a change that leaves the view empty
 _FRESH = 25.0  # seconds for which such a look will do, for the next change and for who shares it
 _FORBIDDEN = 403
 
@@ -194,10 +195,13 @@ class _Run:
             before = self._joined.verdict
             self._joined = self._joiner.join(view.slices(self._target.service).values())
             self._warn_of_names(self._joined.ignored)
-            self._ask_at = None
             if self._joined.verdict is not before or self._told is None:
+                self._ask_at = None
                 self._ask_since = self._now()
                 self._ask_pause = _ASK_AGAIN
+            elif self._ask_at is not None:  # nobody waits for it: not all in this moment
+                soon = self._now() + self._rng.uniform(0.0, _ASK_SPREAD)
+                self._ask_at = min(self._ask_at, soon)
         joined = self._joined
         if joined.verdict is Verdict.MEMBERS:
             steps = self._steps(Step("service", 1), joined)
