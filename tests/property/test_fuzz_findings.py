@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from fuzz.oracle import peak_heap
 
-from kubbo.errors import DecodeError
+from kubbo.errors import DecodeError, EncodeError
 from kubbo.java import pojo
 from kubbo.model import Deadline, Invocation, ServiceKey, Signature
 from kubbo.wire.dubbo2 import Dubbo2Session, Role
@@ -151,6 +151,17 @@ def test_a_class_is_defined_once_whether_its_values_are_records_or_not() -> None
     )
     data = b"\x7b" + handle + b"\x60\x90\xe5" + b"\x60\x96\xe5" + b"\x60\x90\xe6"
     assert encode(decode(data)) == data
+
+
+def test_a_field_of_json_that_a_class_does_not_have_is_told_in_a_few_words() -> None:
+    """A key of 16,000 characters made an error of 16,000 characters."""
+    from kubbo.wire.hessian2.jsonform import from_json
+
+    registry = TypeRegistry([Uneven])
+    kind = registry.type_of(Uneven)
+    with pytest.raises(EncodeError, match="has no field 'nnn") as caught:
+        from_json({"class": "com.example.Uneven", "n" * 16_000: 1}, kind, registry)
+    assert len(str(caught.value)) < 1_000
 
 
 def test_a_server_may_ask_for_any_wait() -> None:

@@ -319,7 +319,8 @@ class _Builder:
             declared = None if field is None else field.type
             if field is None and not as_map:
                 known = ", ".join(sorted(kind.by_name)) or "none"
-                raise EncodeError(f"{kind.name} has no field {name!r}; it has {known}")
+                shown = render(name, limit=80)
+                raise EncodeError(f"{kind.name} has no field {shown}; it has {known}")
             try:
                 made[name] = self.build(item, declared, depth + 1)
             except EncodeError as error:
