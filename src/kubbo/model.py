@@ -118,7 +118,7 @@ class Deadline:
 class Step:
     """One narrowing on the way from a service key to a provider.
 
-    `name` is one of naming, service, slices, conditions, port, zone, routing, breaker,
+    `name` is one of naming, service, slices, conditions, port, pods, zone, routing, breaker,
     connection. `count` is what was left after it, None where nothing is counted.
     """
 
