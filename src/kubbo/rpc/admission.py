@@ -12,7 +12,7 @@ well (heartbeats, `$echo`, the metadata) is let in always: an overloaded provide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from kubbo.cluster.bulkhead import Bulkhead, Fixed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kubbo.model import Deadline, ServiceKey
 
-__all__ = ["PRIORITY", "Admission", "Door", "ServingLimits"]
+__all__ = ["PRIORITY", "Admission", "Door", "ServiceLimits", "ServingLimits"]
 
 PRIORITY: Final = "kubbo-priority"
 """Attachment of a request: an integer, 0 without it; the higher, the later it is shed."""
@@ -54,6 +54,14 @@ class ServingLimits:
             raise ConfigError(f"tps={self.tps} is not between 0 and a thousand million")
         if self.queue and not (self.executes or self.adaptive):
             raise ConfigError(f"queue={self.queue} needs executes, or adaptive")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """Limits of a service, and of its methods by Java's names."""
+
+    service: ServingLimits = field(default_factory=ServingLimits)
+    methods: Mapping[str, ServingLimits] = field(default_factory=dict[str, ServingLimits])
 
 
 class _Rate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubbo.errors import Code, Progress, RpcError, UsageError
 from kubbo.model import ServiceKey, Signature
-from kubbo.rpc.admission import Admission, ServingLimits
+from kubbo.rpc.admission import Admission, ServiceLimits, ServingLimits
 from kubbo.rpc.generic import INVOKES, generic_off
 from kubbo.rpc.metadata import METADATA_SERVICE, METADATA_VERSION, MetadataService
 from kubbo.rpc.service import Interface, Method, read_interface
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kubbo.rpc.admission import Door
+    from kubbo.rpc.live import ProviderView
     from kubbo.wire.codec import ReceivedCall
 
 __all__ = ["ECHO", "Exports"]
@@ -34,6 +35,8 @@ class _Export:
 
     def __init__(self, interface: Interface, implementation: object) -> None:
         self.interface = interface
+        self.limits = ServiceLimits()
+        self.in_force = ServiceLimits()
         self.admission: Admission | None = None
         self.by_name: dict[str, list[tuple[Method, Callable[..., Any]]]] = {}
         self.by_signature: dict[Signature, tuple[Callable[..., Any], bool]] = {}
@@ -50,6 +53,16 @@ class _Export:
                 f"{type(implementation).__name__} does not implement {interface.key}: "
                 f"it has no {', '.join(missing)}"
             )
+
+    def limit(self, limits: ServiceLimits) -> None:
+        """Let in what these limits allow; those that stay the same go on counting."""
+        if limits == self.in_force:
+            return
+        self.in_force = limits
+        key = self.interface.key
+        self.admission = (
+            Admission(key, limits.service, limits.methods) if limits != ServiceLimits() else None
+        )
 
     def serves(self, signature: Signature) -> bool:
         """Whether a method is there for `signature`: one of its own, or its equal of a group.
@@ -75,6 +88,7 @@ class Exports:
     def __init__(self, *, metadata: object | None, generic: bool) -> None:
         self._exports: dict[ServiceKey, _Export] = {}
         self._generic = generic
+        self._live: ProviderView | None = None
         self._metadata: _Export | None = None
         if metadata is not None:
             self._metadata = _Export(read_interface(MetadataService), metadata)
@@ -98,9 +112,23 @@ class Exports:
                 )
             by_java[read.methods[name].signature.name] = each
         export = _Export(read, implementation)
-        if limits is not None or by_java:
-            export.admission = Admission(read.key, limits or ServingLimits(), by_java)
+        export.limits = ServiceLimits(limits or ServingLimits(), by_java)
         self._exports[read.key] = export
+        self._limit(export)
+
+    def configure(self, live: ProviderView) -> None:
+        """Follow another configuration, from the next request on."""
+        self._live = live
+        for export in self._exports.values():
+            self._limit(export)
+
+    def _limit(self, export: _Export) -> None:
+        live = self._live
+        limits = export.limits
+        if live is not None:
+            methods = {each.signature.name for each in export.interface.methods.values()}
+            limits = live.limits(export.interface.key, methods, limits)
+        export.limit(limits)
 
     def door(self, received: ReceivedCall) -> Door | None:
         """What this request has to pass before it runs, None for nothing."""

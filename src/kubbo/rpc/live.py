@@ -1,4 +1,4 @@
-"""What a configuration means for the references of one consumer.
+"""What a configuration means for the references of a consumer, and for a provider.
 
 A view is made once for each configuration, away from the event loop: its rules become routers,
 its targets are checked. Whatever is wrong is found then, so that a configuration is taken as a
@@ -9,30 +9,33 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, socket
 from typing import TYPE_CHECKING
 
 from kubbo.cluster.overrides import Marks, MarksRouter, WeightsBalance
 from kubbo.cluster.routing import Consumer, in_order, parse
 from kubbo.config.document import ConfigurationError, Issue
+from kubbo.config.layers import Layer, Level, merge, stack
+from kubbo.config.options import Options
 from kubbo.config.overrides import Subject
+from kubbo.config.settings import PROVIDER
 from kubbo.errors import ConfigError, TargetError
 from kubbo.naming.target import parse_target
+from kubbo.rpc.admission import ServiceLimits, ServingLimits
 from kubbo.rpc.mock import parse_mock
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.routers import Router
     from kubbo.config.configuration import Configuration, Rule
-    from kubbo.config.layers import Layer
     from kubbo.config.overrides import Block
     from kubbo.model import ServiceKey
 
-__all__ = ["LiveView", "ServiceRules", "Viewer", "own_addresses"]
+__all__ = ["LiveView", "ProviderView", "ServiceRules", "Viewer", "own_addresses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,56 @@ class LiveView:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """A configuration, for a provider."""
+
+    configuration: Configuration
+    subject: Subject
+
+    def limits(
+        self, service: ServiceKey, methods: Collection[str], given: ServiceLimits
+    ) -> ServiceLimits:
+        """The limits of a service, where code has `given` them.
+
+        A limit of a method is beside that of its service, so only what is said of the method
+        itself counts for it.
+        """
+        said = self._layers(service, "", Level.INTERFACE, given.service)
+        own = {
+            method: _serving_limits(
+                [
+                    each
+                    for each in self._layers(
+                        service, method, Level.METHOD, given.methods.get(method, ServingLimits())
+                    )
+                    if each.level is Level.METHOD
+                ]
+            )
+            for method in sorted(methods)
+        }
+        return ServiceLimits(
+            _serving_limits(said),
+            {method: each for method, each in own.items() if each != ServingLimits()},
+        )
+
+    def _layers(
+        self, service: ServiceKey, method: str, level: Level, given: ServingLimits
+    ) -> tuple[Layer, ...]:
+        values = {name: value for name, value in asdict(given).items() if value}
+        code = Layer(level, "Server.export(...)", Options(parameters=values))
+        live = self.configuration.layers(str(service), method, self.subject, PROVIDER)
+        return stack(*live, code)
+
+
+def _serving_limits(layers: Iterable[Layer]) -> ServingLimits:
+    said = merge(layers).parameters
+    executes, adaptive = int(said.get("executes", 0)), bool(said.get("adaptive", False))
+    # There is nothing to wait for where nothing limits.
+    queue = int(said.get("queue", 0)) if executes or adaptive else 0
+    return ServingLimits(executes, queue, float(said.get("tps", 0)), adaptive)
+
+
 def _may_concern(rule: Rule, service: ServiceKey) -> bool:
     """Whether a rule may be for a service; the router itself knows exactly.
 
@@ -112,10 +165,21 @@ class Viewer:
         Raises:
             ConfigurationError: a rule or a target cannot be used.
         """
-        hosts = {self._consumer.host} if self._consumer.host else own_addresses()
-        subject = Subject(self._consumer.application, frozenset(hosts))
         routers = _routers(configuration, self._consumer, self._rng)
-        return LiveView(configuration, subject, routers)
+        return LiveView(configuration, self._subject(), routers)
+
+    def provider_view(self, configuration: Configuration) -> ProviderView:
+        """The view of a provider, who takes or refuses the same configurations.
+
+        Raises:
+            ConfigurationError: a rule or a target cannot be used.
+        """
+        _routers(configuration, self._consumer, self._rng)
+        return ProviderView(configuration, self._subject())
+
+    def _subject(self) -> Subject:
+        hosts = {self._consumer.host} if self._consumer.host else own_addresses()
+        return Subject(self._consumer.application, frozenset(hosts))
 
 
 def own_addresses() -> set[str]:

@@ -25,7 +25,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kubbo.errors import Code, DecodeError, EncodeError, Progress, RpcError, UsageError
+from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import Deadline, Invocation, Result
+from kubbo.naming.open import NamingContext
 from kubbo.observe import RequestReport, tell
 from kubbo.rpc.admission import priority_of
 from kubbo.rpc.context import CURRENT, CallContext
@@ -46,11 +48,15 @@ from kubbo.wire.session import Status
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
 
+    from kubbo.live.live import LiveConfiguration
+    from kubbo.live.source import Source
     from kubbo.model import ServiceKey
     from kubbo.observe import Observer
     from kubbo.rpc.admission import Door, ServingLimits
     from kubbo.rpc.filters import Filter
+    from kubbo.rpc.live import ProviderView
     from kubbo.rpc.service import Interface
     from kubbo.wire.codec import ReceivedCall
 
@@ -111,6 +117,10 @@ class Server:
         tls: to serve TLS instead of plain text.
         max_payload_bytes: the largest message, both ways.
         limits: on what a request may hold.
+        config: where the configuration is that may change while this runs; see `Channel`. It sets
+            the limits of services and methods; what there is else in it is for consumers.
+
+    Entering it raises ConfigError when the configuration is missing or cannot be used.
     """
 
     def __init__(
@@ -132,6 +142,7 @@ class Server:
         tls: ssl.SSLContext | None = None,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         limits: Limits | None = None,
+        config: str | Path | Source | None = None,
     ) -> None:
         self.state = ServerState.NEW
         self.cut_off = 0
@@ -163,12 +174,44 @@ class Server:
         self._executor: ThreadPoolExecutor | None = None
         self._stop: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None
+        self._naming = NamingContext()
+        self._live = self._open_config(config, application)
 
     async def __aenter__(self) -> Self:
         self._deadlines = Deadlines(asyncio.get_running_loop())
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        if self._live is not None:
+            try:
+                await self._live.start()
+            except BaseException:
+                await self.aclose()
+                raise
         return self
+
+    def _open_config(
+        self, given: str | Path | Source | None, application: str
+    ) -> LiveConfiguration[ProviderView] | None:
+        environ = self._naming.environ
+        name = environ.get(CONFIG_VARIABLE, "") if given is None else given
+        if not name:
+            return None
+        # These load YAML and what reads it.
+        from kubbo.live.live import LiveConfiguration  # noqa: PLC0415
+        from kubbo.live.open import open_source  # noqa: PLC0415
+        from kubbo.rpc.live import Viewer  # noqa: PLC0415
+
+        viewer = Viewer(application, environ, self._naming.rng)
+        return LiveConfiguration(
+            open_source(name, self._naming),
+            prepare=viewer.provider_view,
+            apply=self._exports.configure,
+        )
+
+    @property
+    def configuration(self) -> LiveConfiguration[ProviderView] | None:
+        """The configuration that is followed: what is in use, and why not what there is."""
+        return self._live
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
@@ -345,6 +388,8 @@ class Server:
     async def aclose(self) -> None:
         """Close at once what `drain` has left: calls in progress are cancelled."""
         self.state = ServerState.CLOSED
+        if self._live is not None:
+            await self._live.aclose()
         if self._listener is not None:
             self._listener.close()
         for task in self._calls:
@@ -358,6 +403,7 @@ class Server:
             # A thread cannot be cancelled: its call was answered, its end is not waited for.
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+        await self._naming.aclose()
 
     # -- connections and calls
 

@@ -378,3 +378,69 @@ async def test_a_stub_explains_what_its_calls_use():
                 kubbo.explain(shop, setting, method)
         with pytest.raises(kubbo.UsageError, match="is no stub"):
             kubbo.explain(server, "timeout")
+
+
+def refused(outcomes: list[Any]) -> int:
+    """How many calls the provider did not let in."""
+    failed = [each for each in outcomes if isinstance(each, kubbo.RpcError)]
+    assert all(each.code is kubbo.Code.RESOURCE_EXHAUSTED for each in failed)
+    return len(failed)
+
+
+async def test_a_provider_takes_its_limits_from_the_configuration():
+    """Of the provider, of a service and of a method; code says less, and a change counts anew."""
+    source = Pushed("provider: {executes: 2}")
+    here = ShopHere()
+    async with (
+        serving(here, config=source) as server,
+        kubbo.Channel(timeout=20.0, retries=0, breaker=None, retry_budget=0.0) as channel,
+    ):
+        shop = channel.refer(Shop, at(server))
+
+        async def at_once(count: int, key: str) -> int:
+            calls = [asyncio.create_task(shop.wait(key)) for _ in range(count)]
+            await until(lambda: here.started[key] + sum(each.done() for each in calls) == count)
+            here.release(key)
+            return refused(await asyncio.gather(*calls, return_exceptions=True))
+
+        assert await at_once(5, "two") == 3
+        await source.push(f"provider: {{executes: 2}}\nservices: {{{SHOP}: {{executes: 4}}}}")
+        assert await at_once(5, "four") == 1
+        override = (
+            f"scope: service\nkey: '{SHOP}'\nconfigs: "
+            "[{side: provider, parameters: {executes: 0, wait.executes: 1}}]\n"
+        )
+        await source.push(override)
+        assert await at_once(5, "one") == 4
+        await source.push("services: {nonsense")
+        assert await at_once(5, "still one") == 4
+        await source.push("")
+        assert await at_once(5, "all") == 0
+
+
+async def test_limits_of_code_count_where_the_configuration_says_nothing():
+    """And a limit of zero in the configuration takes one away."""
+    from kubbo.rpc.admission import ServingLimits
+
+    source = Pushed("consumer: {timeout: 5000}")
+    here = ShopHere()
+    async with kubbo.Server(0, host="127.0.0.1", propagation=0.0, config=source) as server:
+        server.export(here, Shop, limits=ServingLimits(executes=1))
+        await server.start()
+        async with kubbo.Channel(timeout=20.0, retries=0, breaker=None) as channel:
+            shop = channel.refer(Shop, at(server))
+            first = asyncio.create_task(shop.wait("open"))
+            await here.begun("open")
+            with pytest.raises(kubbo.RpcError, match="overloaded"):
+                await shop.who()
+            await source.push(f"services: {{{SHOP}: {{executes: 0}}}}")
+            assert await shop.who() == "shop"
+            here.release("open")
+            await first
+
+
+async def test_a_provider_does_not_start_with_a_bad_configuration():
+    """Neither does it listen."""
+    with pytest.raises(ConfigError, match="did you mean 'executes'"):
+        async with kubbo.Server(0, config=Pushed("provider: {execute: 5}")):
+            pass
