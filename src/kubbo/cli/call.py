@@ -191,7 +191,7 @@ class _Asked:
         if self.types is not None:
             _arguments(self.types, self.values)
         context = self.naming()
-        async with Channel(naming=context, application="kubbo-cli") as channel:
+        async with Channel(naming=context, application="kubbo-cli", config="") as channel:
             if isinstance(parsed, KubernetesTarget):
                 # Before the clock runs: a credential plugin may take seconds. And a kubeconfig
                 # that cannot be used is a mistake to tell by itself, not a lack of providers.

@@ -99,21 +99,29 @@ def explain(
 
 
 async def _view(source: str, naming: NamingContext, application: str) -> LiveView:
-    """What is in force now."""
+    async with naming:
+        return await load_view(source, naming, application)
+
+
+async def load_view(source: str, naming: NamingContext, application: str = "") -> LiveView:
+    """What is in force now.
+
+    Raises:
+        ConfigError: it cannot be read, or cannot be used.
+    """
     from kubbo.live.live import LiveConfiguration  # noqa: PLC0415 - as above
     from kubbo.live.open import open_source  # noqa: PLC0415
     from kubbo.rpc.live import Viewer  # noqa: PLC0415
 
     taken: list[LiveView] = []
     viewer = Viewer(application, naming.environ, random.Random())  # noqa: S311 - makes no choice
-    async with naming:
-        live: LiveConfiguration[LiveView] = LiveConfiguration(
-            open_source(source, naming), prepare=viewer.view, apply=taken.append
-        )
-        try:
-            await live.start()
-        finally:
-            await live.aclose()
+    live: LiveConfiguration[LiveView] = LiveConfiguration(
+        open_source(source, naming), prepare=viewer.view, apply=taken.append
+    )
+    try:
+        await live.start()
+    finally:
+        await live.aclose()
     if not taken:
         raise ConfigError(f"the configuration {source}: {live.problem or 'it did not answer'}")
     return taken[-1]

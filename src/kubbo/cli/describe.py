@@ -88,7 +88,7 @@ async def _describe(
 
     parsed = parse_target(target)
     context = naming()
-    async with Channel(naming=context, application="kubbo-cli") as channel:
+    async with Channel(naming=context, application="kubbo-cli", config="") as channel:
         if isinstance(parsed, KubernetesTarget):
             await context.cluster()  # before the clock runs, as in `kubbo call`
         return await ask_provider(channel, str(parsed), application=application, timeout=seconds)

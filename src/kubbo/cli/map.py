@@ -10,6 +10,7 @@ import click
 from kubbo.cli.options import cluster_options, naming_context, output_option
 from kubbo.cli.outcome import Exit, paragraph, printable
 from kubbo.cli.output import render_json, write_line
+from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import ServiceKey
 from kubbo.naming.mapped import map_in_context
 from kubbo.naming.mapping import MappingError
@@ -74,6 +75,12 @@ def map_key(
 
 async def _map(key: ServiceKey, naming: NamingContext, target: str | None) -> Mapping:
     async with naming:
+        source = naming.environ.get(CONFIG_VARIABLE)
+        if source:
+            from kubbo.cli.config import load_view  # noqa: PLC0415 - few need it
+
+            view = await load_view(source, naming)
+            naming.configure(view.configuration.targets())
         return await map_in_context(key, naming, explicit=target)
 
 

@@ -150,3 +150,36 @@ def test_the_schema_takes_the_example():
     settings, _ = yaml.safe_load_all((EXAMPLE / "kubbo.yaml").read_text(encoding="utf-8"))
     assert set(settings) <= set(schema)
     assert set(settings["consumer"]) <= set(schema["consumer"]["properties"])
+
+
+def test_map_reads_the_references():
+    """What KUBBO_CONFIG says is the third step on the way."""
+    env = {"KUBECONFIG": "", "HOME": "/nonexistent", "KUBBO_CONFIG": str(EXAMPLE / "kubbo.yaml")}
+    shown = CliRunner().invoke(kubbo, ["map", "com.example.GreetService:1.0.0"], env=env)
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.startswith(
+        "com.example.GreetService:1.0.0: kubernetes:///greeter.shop:dubbo"
+    )
+    assert "configuration  references, entry com.example.GreetService:1.0.0" in shown.stdout
+
+
+def test_rbac_for_a_configuration():
+    """One Role for that one ConfigMap; a file needs none."""
+    env = {"KUBECONFIG": "", "HOME": "/nonexistent"}
+    arguments = ["rbac", "static:///10.0.0.1:1", "-n", "web", "--config"]
+    shown = CliRunner().invoke(kubbo, [*arguments, "configmap:///kubbo.shop"], env=env)
+    role, binding = yaml.safe_load_all(shown.stdout)
+    assert role["metadata"] == {"name": "kubbo-config-kubbo", "namespace": "shop"}
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": ["kubbo"],
+            "verbs": ["get", "list", "watch"],
+        }
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"][0]["namespace"] == "web"
+    for source, complaint in (("/etc/kubbo", "needs no permission"), ("configmap:///", "names no")):
+        shown = CliRunner().invoke(kubbo, [*arguments, source], env=env)
+        assert complaint in shown.output
