@@ -19,7 +19,7 @@ from kubbo.naming.kubernetes.credentials import Access, NoToken
 from kubbo.naming.kubernetes.reflector import Bookmark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
 
@@ -116,14 +116,14 @@ async def test_a_dead_connection_is_noticed_within_25_seconds(cable: Cable) -> N
             cable.pull()
             pulled = loop.time()
 
-            async def failed(waiting: asyncio.Future[object]) -> float:
+            async def failed(waiting: Awaitable[object]) -> float:
                 with pytest.raises(ApiError):
                     await waiting
                 return loop.time() - pulled
 
             silent, unanswered = await asyncio.gather(
-                failed(asyncio.ensure_future(stream.receive())),
-                failed(asyncio.ensure_future(busy.list_page(ENDPOINT_SLICES, "shop"))),
+                failed(stream.receive()),
+                failed(busy.list_page(ENDPOINT_SLICES, "shop")),
             )
     print(f"noticed after {silent:.1f} s (quiet watch), {unanswered:.1f} s (request)")  # noqa: T201
     assert silent < WITHIN
