@@ -31,10 +31,13 @@ from kubbo.cluster.member import Member, Pool
 from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
 from kubbo.cluster.selection import Selection
 from kubbo.cluster.subset import Subset
+from kubbo.config import Options
 from kubbo.model import Deadline, Endpoint, Invocation, Result, ServiceKey, Signature
 from kubbo.naming.resolution import Members
 from kubbo.rpc.filters import compose
+from kubbo.rpc.reference import Reference
 from kubbo.transport.dialer import State
+from kubbo.wire.hessian2 import TypeRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +198,21 @@ async def path(*, quick: bool) -> dict[str, float]:
         return directory, clustered, selection
 
     directory, clustered, selection = make()
+    reference = Reference(
+        SERVICE,
+        directory,
+        cast("Any", None),
+        rng=random.Random(1),
+        registry=TypeRegistry(()),
+        background=background,
+        filters=[passing],
+    )
+    plan = reference.plan(GREET, Options())
+
+    async def whole(invocation: Invocation) -> Result:
+        return await reference.call(plan, invocation.arguments)
+
+    await measure("a call of a reference, its invocation made", whole)
     await measure(PATH, compose([passing], clustered))
     await measure("without the filter", clustered)
     await measure("without the breaker", make(breaker=False)[1])
