@@ -28,6 +28,7 @@ _COMMANDS: Final = {
         "Show which endpoints may take a call, and why each is in or out.",
     ),
     "config": ("kubbo.cli.config:config", "Explain, check and describe configurations."),
+    "manifests": ("kubbo.cli.manifests:manifests", "Print what deploys a provider."),
     "rbac": ("kubbo.cli.rbac:rbac", "Print the permissions that a consumer needs."),
     "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),
 }

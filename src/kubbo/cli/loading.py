@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import ModuleType, TracebackType
 
-__all__ = ["load_object", "make_implementations"]
+    from kubbo.rpc.service import Interface
+
+__all__ = ["load_object", "make_implementations", "read_interfaces"]
 
 
 def load_object(text: str) -> object:
@@ -129,16 +131,49 @@ async def make_implementations(found: object, name: str) -> list[object]:
     return [found]
 
 
-def _check_implements(cls: type, name: str) -> None:
+async def read_interfaces(found: object, name: str) -> list[Interface]:
+    """The interfaces that `kubbo serve` would export, without making what implements them.
+
+    Only a function is called, since nothing else says what it returns.
+
+    Raises:
+        UsageError: as `make_implementations`, or an interface is there twice.
+    """
+    read: dict[str, Interface] = {}
+    for each in await _classes(found, name):
+        interface = _check_implements(each, name)
+        if read.setdefault(str(interface.key), interface) is not interface:
+            raise UsageError(f"{name} would serve {interface.key} twice; remove one")
+    return list(read.values())
+
+
+async def _classes(found: object, name: str) -> list[type]:
+    """Of what would be exported."""
+    if isinstance(found, type) and not getattr(found, "_is_protocol", False):
+        _check_needs_nothing(found, name)
+        return [found]
+    if isinstance(found, (list, tuple)):
+        items: list[Any] = [*found]  # pyright: ignore[reportUnknownVariableType] - checked below
+        if not items:
+            raise UsageError(f"{name} is empty; list the objects to serve")
+        return [
+            cls
+            for number, item in enumerate(items)
+            for cls in await _classes(item, f"{name}[{number}]")
+        ]
+    return [type(each) for each in await make_implementations(found, name)]
+
+
+def _check_implements(cls: type, name: str) -> Interface:
     from kubbo.rpc.service import read_interface  # noqa: PLC0415 - when a command runs
 
     try:
-        read_interface(cls)
+        return read_interface(cls)
     except UsageError as error:
         raise UsageError(f"{name} cannot be served: {error}") from None
 
 
-async def _made(function: Callable[[], Any], name: str) -> object:
+def _check_needs_nothing(function: Callable[[], Any], name: str) -> None:
     try:
         inspect.signature(function).bind()
     except TypeError as error:
@@ -148,6 +183,10 @@ async def _made(function: Callable[[], Any], name: str) -> object:
         ) from None
     except ValueError:  # some builtins have no signature: the call will tell
         pass
+
+
+async def _made(function: Callable[[], Any], name: str) -> object:
+    _check_needs_nothing(function, name)
     try:
         made = function()
         if inspect.isawaitable(made):

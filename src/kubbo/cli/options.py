@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kubbo.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubbo.naming.open import NamingContext
 
-__all__ = ["cluster_options", "naming_context", "output_option"]
+__all__ = ["cluster_options", "naming_context", "output_option", "own_namespace"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -56,3 +58,15 @@ def naming_context(kubeconfig: str | None, context: str, namespace: str) -> Nami
     from kubbo.naming.open import NamingContext  # noqa: PLC0415 - when a command runs
 
     return NamingContext(kubeconfig=kubeconfig, context=context, namespace=namespace)
+
+
+def own_namespace(kubeconfig: str | None, context: str) -> str:
+    """The namespace of the credentials. What cannot be used matters only if it was named."""
+    from kubbo.naming.kubernetes.credentials import load_access  # noqa: PLC0415 - loads YAML
+
+    try:
+        return load_access(kubeconfig=kubeconfig, context=context).namespace
+    except ConfigError:
+        if kubeconfig or context:
+            raise
+        return "default"

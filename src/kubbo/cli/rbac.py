@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kubbo.cli.options import cluster_options
+from kubbo.cli.options import cluster_options, own_namespace
 from kubbo.cli.output import write_line
-from kubbo.errors import ConfigError, UsageError
+from kubbo.errors import UsageError
 from kubbo.naming.target import FailoverTarget, KubernetesTarget, parse_target
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def rbac(
     )
 
     parsed = [one for text in targets for one in _parts(text)]
-    own = _checked(namespace or _own_namespace(kubeconfig, context), _NAMESPACE, "namespace")
+    own = _checked(namespace or own_namespace(kubeconfig, context), _NAMESPACE, "namespace")
     account_namespace, colon, account = service_account.rpartition(":")
     _checked(account, _ACCOUNT, "service account")
     account_namespace = _checked(account_namespace, _NAMESPACE, "namespace") if colon else own
@@ -111,18 +111,6 @@ def rbac(
 def _parts(text: str) -> tuple[KubernetesTarget | DnsTarget | StaticTarget, ...]:
     target = parse_target(text)
     return target.targets if isinstance(target, FailoverTarget) else (target,)
-
-
-def _own_namespace(kubeconfig: str | None, context: str) -> str:
-    """The namespace of the credentials. What cannot be used matters only if it was named."""
-    from kubbo.naming.kubernetes.credentials import load_access  # noqa: PLC0415 - loads YAML
-
-    try:
-        return load_access(kubeconfig=kubeconfig, context=context).namespace
-    except ConfigError:
-        if kubeconfig or context:
-            raise
-        return "default"
 
 
 def _checked(name: str, form: re.Pattern[str], kind: str) -> str:

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from kubbo.cli.loading import load_object, make_implementations
+from kubbo.cli.loading import load_object, make_implementations, read_interfaces
 from kubbo.errors import UsageError
 
 GREETER = """
@@ -178,3 +178,30 @@ def test_an_object_that_is_not_there_lists_those_that_are(module):
     assert str(caught.value) == (
         f"{name} has no 'Greetr'; it could serve Broken, Callable, Greeter, Named"
     )
+
+
+@pytest.mark.parametrize("path", ["Greeter", "greeter", "Broken", "make", "single", "nested"])
+async def test_interfaces_are_read_without_making_what_serves_them(module, path):
+    """What a class does when it is made (here: fail) is for the pod, not for who deploys it."""
+    name = module(GREETER + "\n    single = [greeter]\n    nested = [[(Greeter,)]]\n")
+    (interface,) = await read_interfaces(load_object(f"{name}:{path}"), path)
+    assert str(interface.key) == "com.example.GreetService:1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("both", "com.example.GreetService:1.0.0 twice"),
+        ("empty", "is empty"),
+        ("Named", "without arguments"),
+        ("Nothing", "cannot be served"),
+        ("number", "cannot be served"),
+        ("needs", "without arguments"),
+        ("GreetService", "the interface itself"),
+    ],
+)
+async def test_what_would_not_start_is_told_before_it_is_deployed(module, path, told):
+    """`kubbo serve` would end with it in the pod."""
+    name = module(GREETER)
+    with pytest.raises(UsageError, match=told):
+        await read_interfaces(load_object(f"{name}:{path}"), path)
