@@ -215,11 +215,11 @@ async def path(*, quick: bool) -> dict[str, float]:
     await measure("a call of a reference, its invocation made", whole)
     await measure(PATH, compose([passing], clustered))
     await measure("without the filter", clustered)
-    await measure("without the breaker", make(breaker=False)[1])
-    await measure("without retries", make(retries=0)[1])
+    await measure("without filter and breaker", make(breaker=False)[1])
+    await measure("without filter and retries", make(retries=0)[1])
     for name in LOADBALANCES:
         if name != DEFAULT_LOADBALANCE:
-            await measure(f"with {name}", make(loadbalance=name)[1])
+            await measure(f"without filter, with {name}", make(loadbalance=name)[1])
     call = Invocation(SERVICE, GREET, ("anna",), Deadline(time.monotonic() + 3600))
     line = Line()
 
