@@ -112,10 +112,14 @@ class ExplainedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Each layer of a setting, the strongest first, and the value that counts."""
+    """Each layer of a setting, the strongest first, and the value that counts.
+
+    `problem` is why the configuration that there is now is not the one in use; mostly empty.
+    """
 
     setting: Setting
     layers: tuple[ExplainedLayer, ...]
+    problem: str = ""
 
     @property
     def winner(self) -> ExplainedLayer | None:
@@ -129,7 +133,7 @@ class Explanation:
         return None if won is None else won.value
 
 
-def explain(setting: Setting, layers: Iterable[Layer]) -> Explanation:
+def explain(setting: Setting, layers: Iterable[Layer], problem: str = "") -> Explanation:
     """Why a setting has its value."""
     found: list[ExplainedLayer] = []
     won = False
@@ -141,4 +145,4 @@ def explain(setting: Setting, layers: Iterable[Layer]) -> Explanation:
         place = None if written is None else written[1]
         found.append(ExplainedLayer(layer, value, place, value is not None and not won))
         won = won or value is not None
-    return Explanation(setting, tuple(found))
+    return Explanation(setting, tuple(found), problem)

@@ -139,7 +139,7 @@ def _is_fresh(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     # A pipe or a device would never end, and must not even be waited for.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{path} is no file")

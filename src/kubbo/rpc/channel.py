@@ -185,6 +185,9 @@ class Channel:
         """The configuration that is followed: what is in use, and why not what there is."""
         return self._live
 
+    def _problem(self) -> str:
+        return "" if self._live is None else self._live.problem
+
     def _configure(self, view: LiveView) -> None:
         self._view = view
         self._naming.configure(view.configuration.targets())
@@ -349,6 +352,7 @@ class Channel:
             registry=registry,
             code=code,
             live=self._view,
+            problem=self._problem,
             rng=self._rng,
             background=self._background,
             balance=self._balance,

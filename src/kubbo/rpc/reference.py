@@ -29,7 +29,7 @@ from kubbo.rpc.mock import parse_mock
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from kubbo.cluster.background import Background
     from kubbo.cluster.balancers import LoadBalance
@@ -84,6 +84,7 @@ class Reference:
         registry: the classes of this interface.
         code: layers of options that code gave: of the reference, of the channel.
         live: what the configuration says, None where there is none.
+        problem: tells why a newer configuration is not in use; the empty text mostly.
         rng: chance, for balancers.
         background: for what goes on after a call.
         balance: an object that serves every call, where options shall not name the balancer.
@@ -102,6 +103,7 @@ class Reference:
         registry: TypeRegistry,
         code: Sequence[Layer] = (),
         live: LiveView | None = None,
+        problem: Callable[[], str] = str,
         rng: random.Random,
         background: Background,
         balance: LoadBalance | None = None,
@@ -117,6 +119,7 @@ class Reference:
         self._registry = registry
         self._code = tuple(code)
         self._live = live
+        self.problem = problem
         self._rng = rng
         self.background = background
         self._balance = balance
@@ -418,9 +421,9 @@ def explain(stub: object, setting: str, method: str = "") -> Explanation:
         raise UsageError(f"there is no setting {setting!r}{hint}")
     given = stub.kubbo_options
     if not method:
-        return explain_layers(row, reference.layers("", given=given))
+        return explain_layers(row, reference.layers("", given=given), reference.problem())
     for each in stub.kubbo_interface.methods.values():
         if method in (each.name, each.signature.name):
             layers = reference.layers(each.signature.name, declared=each.options, given=given)
-            return explain_layers(row, layers)
+            return explain_layers(row, layers, reference.problem())
     raise UsageError(f"{reference.service} has no method {method!r}")

@@ -111,6 +111,8 @@ async def test_a_bad_configuration_changes_nothing_and_says_why(caplog: pytest.L
             assert await shop.who() == "shop"
             assert live.loads == 1
             assert "kubbo.yaml:2:" in live.problem
+            answer = kubbo.explain(shop, "timeout")
+            assert (answer.value, answer.problem) == (0.5, live.problem)
         await source.push("consumer: {timeout: 500}")
         assert (live.problem, live.loads) == ("", 1)
         await source.push("consumer: {timeout: 600}")
