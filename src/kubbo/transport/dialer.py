@@ -185,9 +185,11 @@ class Dialer:
             if drain and connection is not None:
                 await connection.wait_idle()
         finally:
+            # Whoever still has this dialer must not begin a call on what is about to close.
+            self._connection = None
+            self._set(State.CLOSED)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            self._set(State.CLOSED)
 
 
 class Dialers:

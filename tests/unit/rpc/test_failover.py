@@ -15,6 +15,9 @@ from tests.unit.rpc.test_calls import connection_of, nothing_left
 import kubbo
 from kubbo import Code, DeadlineExceeded, Progress, RpcError
 from kubbo.errors import ConfigError
+from kubbo.model import Deadline, Invocation
+from kubbo.naming.resolution import Absent
+from kubbo.rpc.service import read_interface
 from kubbo.wire.hessian2 import encode
 
 READONLY = frame(0xA2, 0, 1, b"\x01R")
@@ -443,3 +446,28 @@ async def test_a_consumer_that_does_not_read() -> None:
         writer.transport.abort()
         await asyncio.wait({link.lost})
         await until(lambda: not server._calls)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_call_that_meets_a_connection_on_its_way_out(turns: int) -> None:
+    """A provider leaves the view while a call still holds its member: the call is answered, or
+    provably was not sent; it is never lost in between."""
+    async with serving(ShopHere()) as server, kubbo.Channel(timeout=20.0) as channel:
+        shop: Any = channel.refer(Shop, at(server))
+        assert await shop.who() == "shop"
+        (directory,) = channel._directories.values()
+        (member,) = directory.members()
+        directory.publish(Absent("gone"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        (method,) = [each for each in read_interface(Shop).methods.values() if each.name == "who"]
+        reference = shop.kubbo_reference
+        now = asyncio.get_running_loop().time()
+        call = Invocation(reference.service, method.signature, (), Deadline(now + 20.0))
+        try:
+            assert (await member.dialer.send(call, reference._codec)).value == "shop"
+        except RpcError as error:
+            progress = error.progress
+        else:
+            progress = Progress.NOT_SENT
+        assert progress is Progress.NOT_SENT
