@@ -62,7 +62,7 @@ FULL: Final = 4
 are drawn takes the call."""
 
 MAX_RINGS: Final = 4
-"""Kinds of calls whose rings are kept to make the next ones from. One of 100,000 members is 40 MB."""
+"""Kinds of calls whose rings are kept to make the next ones from: 40 MB for 100,000 members."""
 
 ALWAYS: Final = 4
 """Calls in flight that a member accepts in any case: a share of little is next to nothing."""
