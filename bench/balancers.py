@@ -19,8 +19,9 @@ import random
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import kubbo
 from bench.rpc import about
 from kubbo.cluster.attempts import SelectedAttempts
 from kubbo.cluster.background import Background
@@ -29,13 +30,17 @@ from kubbo.cluster.breaker import DEFAULT_RULES
 from kubbo.cluster.directory import Directory
 from kubbo.cluster.member import Member, Pool
 from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
+from kubbo.cluster.routing import parse
 from kubbo.cluster.selection import Selection
 from kubbo.cluster.subset import Subset
 from kubbo.config import Options
-from kubbo.model import Deadline, Endpoint, Invocation, Result, ServiceKey, Signature
+from kubbo.model import Deadline, Endpoint, Invocation, Result
 from kubbo.naming.resolution import Members
+from kubbo.observe import Silent
+from kubbo.rpc.fallback import Fallback
 from kubbo.rpc.filters import compose
 from kubbo.rpc.reference import Reference
+from kubbo.rpc.service import read_interface
 from kubbo.transport.dialer import State
 from kubbo.wire.hessian2 import TypeRegistry
 
@@ -47,9 +52,23 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results" / "balancers.json"
 SIZES = (10, 1_000, 100_000)
 PATH_MEMBERS = 10_000
+NO_OPTIONS = Options()
 VIEW = "a view in which all have changed, adopted and bound"
 PATH = "from a filter to the connection"
-SERVICE, GREET = ServiceKey("bench.Greeter"), Signature("greet")
+
+
+@kubbo.service("bench.Greeter")
+class Greeter(Protocol):
+    async def greet(self, name: str) -> str: ...
+
+
+class StandIn:
+    async def greet(self, name: str) -> str:
+        return name
+
+
+INTERFACE = read_interface(Greeter)
+SERVICE, GREET = INTERFACE.key, INTERFACE.methods["greet"].signature
 
 
 def endpoints(count: int) -> tuple[Endpoint, ...]:
@@ -188,7 +207,7 @@ async def path(*, quick: bool) -> dict[str, float]:
         for member in directory.members():
             used(member, rng)
         balance = make_balance(loadbalance, rng, loop.time, {})
-        selection = Selection(directory, balance)
+        selection = Selection(directory, balance, breaker=directory.breaker)
         policy = make_policy(DEFAULT_CLUSTER, retries, {}, background)
 
         async def clustered(invocation: Invocation) -> Result:
@@ -198,21 +217,40 @@ async def path(*, quick: bool) -> dict[str, float]:
         return directory, clustered, selection
 
     directory, clustered, selection = make()
-    reference = Reference(
-        SERVICE,
-        directory,
-        cast("Any", None),
-        rng=random.Random(1),
-        registry=TypeRegistry(()),
-        background=background,
-        filters=[passing],
-    )
-    plan = reference.plan(GREET, Options())
 
-    async def whole(invocation: Invocation) -> Result:
-        return await reference.call(plan, invocation.arguments)
+    def refer(options: Options = NO_OPTIONS, **more: Any) -> Handler:
+        reference = Reference(
+            SERVICE,
+            directory,
+            cast("Any", None),
+            rng=random.Random(1),
+            registry=TypeRegistry(()),
+            background=background,
+            **{"filters": [passing], **more},
+        )
+        plan = reference.plan(GREET, options)
 
-    await measure("a call of a reference, its invocation made", whole)
+        async def whole(invocation: Invocation) -> Result:
+            return await reference.call(plan, invocation.arguments)
+
+        return whole
+
+    await measure("a call of a reference, its invocation made", refer())
+    rule = {"configVersion": "v3.0", "scope": "service", "key": str(SERVICE), "force": False}
+    for what, handler in {
+        "another filter": refer(filters=[passing, passing]),
+        "an observer": refer(observer=Silent()),
+        "a fallback": refer(fallback=Fallback(StandIn(), INTERFACE)),
+        "actives": refer(Options(actives=1_000)),
+        "a mock": refer(Options(mock="return null")),
+        "hedging": refer(Options(cluster="hedging", idempotent=True)),
+        "failsafe": refer(Options(cluster="failsafe")),
+        "a breaker for slow calls": refer(Options(parameters={"breaker.slow": 1.0})),
+        "a condition rule": refer(
+            routers=[parse({**rule, "conditions": ["method=greet => host=10.*"]}, source="bench")]
+        ),
+    }.items():
+        await measure(f"with {what}", handler)
     await measure(PATH, compose([passing], clustered))
     await measure("without the filter", clustered)
     await measure("without filter and breaker", make(breaker=False)[1])
