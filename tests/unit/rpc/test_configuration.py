@@ -446,3 +446,24 @@ async def test_a_provider_does_not_start_with_a_bad_configuration():
     with pytest.raises(ConfigError, match="did you mean 'executes'"):
         async with kubbo.Server(0, config=Pushed("provider: {execute: 5}")):
             pass
+
+
+async def test_many_changes_leave_nothing_behind():
+    """Policies, balancers and pools of settings that are not used any more are forgotten."""
+    source = Pushed()
+    async with serving(ShopHere()) as server, channel_of(source) as channel:
+        shop: Any = channel.refer(Shop, at(server))
+        reference = shop.kubbo_reference
+        for number in range(60):
+            balancer = ("random", "roundrobin", "p2c")[number % 3]
+            said = f"retries: {number}, loadbalance: {balancer}, hash.nodes: {number + 1}"
+            text = f"consumer: {{{said}}}"
+            await source.push(
+                text + ("" if number % 2 else f"\n{taken_out(server)}".replace("true", "false"))
+            )
+            await shop.who()
+        assert all(
+            len(list(kept)) <= 2
+            for kept in (reference._balances, reference._selections, reference._handlers)
+        )
+        assert len(reference._settled) <= 1
