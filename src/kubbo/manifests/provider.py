@@ -23,6 +23,7 @@ _UNLISTABLE: Final = re.compile(r"[\s,@]")
 """What ends a service key in the annotation; a group or a version may hold it."""
 
 
+_LONGEST_WAIT: Final = 3600
 _QUANTITY: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
@@ -81,6 +82,9 @@ class Provider:
         for quantity, like in ((self.cpu, "100m or 2"), (self.memory, "256Mi or 1Gi")):
             if not _QUANTITY.fullmatch(quantity):
                 raise UsageError(f"{quantity[:100]!r} is no quantity; write it like {like}")
+        for seconds in (self.propagation, self.grace):
+            if not 0 <= seconds <= _LONGEST_WAIT:
+                raise UsageError(f"{seconds:g} s is no time to wait; write 0 to {_LONGEST_WAIT}")
         if self.admin_port == self.port:
             raise UsageError(f"port {self.port} is both --port and --admin-port; change one")
 

@@ -1,0 +1,304 @@
+"""What `kubbo manifests` prints, on the real API server and its controllers.
+
+There is no kubelet: the pods that the Deployment's controllers make are bound to a paper Node and
+given a status by hand (`Namespace.adopt` below), and the process that a pod would run is started
+here with the pod's own command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+from tests.cluster.namespace import PaperPod
+from tests.interop.process import end_of
+from tests.testbed.processes import BedError, eventually
+
+import kubbo
+from kubbo.rpc.metadata import METADATA_SERVICE, MetadataInfo, ServiceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tests.cluster.bed import ControlPlane
+    from tests.cluster.namespace import Namespace
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+GREETER = "greeter.provider:Greeter"
+IMAGE = "testbed.local/greeter:1"
+KEY = "com.example.GreetService:1.0.0"
+
+
+def printed(*arguments: str, what: str = GREETER, image: str = IMAGE) -> str:
+    """`kubbo manifests`, from the directory of the examples."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kubbo", "manifests", what, "--image", image, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=EXAMPLES,
+    )
+    assert done.returncode == 0, end_of(done.stderr)
+    return done.stdout
+
+
+def apply(plane: ControlPlane, manifests: str, *options: str) -> str:
+    """`kubectl apply -f -`, for which a warning is a failure."""
+    return plane.kubectl("apply", "--warnings-as-errors", *options, "-f", "-", input=manifests)
+
+
+def generations(plane: ControlPlane, manifests: str) -> list[tuple[str, str, int | None]]:
+    """Kind, name and generation of the applied objects: it counts changes of what is wanted."""
+    listed = json.loads(plane.kubectl("get", "-o", "json", "-f", "-", input=manifests))
+    return [
+        (each["kind"], each["metadata"]["name"], each["metadata"].get("generation"))
+        for each in listed["items"]
+    ]
+
+
+def pods(namespace: Namespace, name: str) -> list[dict[str, Any]]:
+    """The pods of a provider."""
+    selector = urlencode({"labelSelector": f"app.kubernetes.io/name={name}"})
+    path = f"/api/v1/namespaces/{namespace.name}/pods?{selector}"
+    found: list[dict[str, Any]] = namespace.control_plane.call("GET", path)["items"]
+    return found
+
+
+def adopt(namespace: Namespace, name: str, addresses: Sequence[str]) -> list[dict[str, Any]]:
+    """Wait for as many pods as addresses, and do for them what a scheduler and a kubelet would."""
+    plane = namespace.control_plane
+    plane.ensure(
+        "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "paper"}}
+    )
+    eventually(lambda: len(pods(namespace, name)) == len(addresses), f"the pods of {name} exist")
+    found = pods(namespace, name)
+    for pod, address in zip(found, addresses, strict=True):
+        its_name = pod["metadata"]["name"]
+        plane.call(
+            "POST",
+            f"/api/v1/namespaces/{namespace.name}/pods/{its_name}/binding",
+            {
+                "apiVersion": "v1",
+                "kind": "Binding",
+                "metadata": {"name": its_name},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": "paper"},
+            },
+        )
+        PaperPod(namespace, its_name, address).set_ready(True)
+    return found
+
+
+def slice_ports(namespace: Namespace, service: str) -> set[tuple[str, str, int]]:
+    """Name, protocol of the application and number of the ports in a Service's slices."""
+    return {
+        (port["name"], port["appProtocol"], port["port"])
+        for each in namespace.slices(service)
+        for port in each["ports"] or ()
+    }
+
+
+# --- the API server
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_the_api_server_takes_it_as_it_is(namespace: Namespace, form: str) -> None:
+    """Dry run, apply, and apply again, which changes nothing; no warning, not even of a namespace
+    whose pods have to be "restricted"; the controllers make the pods.
+    """
+    plane = namespace.control_plane
+    for mode in ("enforce", "warn"):
+        label = f"pod-security.kubernetes.io/{mode}=restricted"
+        plane.kubectl("label", "namespace", namespace.name, label)
+    text = printed(
+        *("-n", namespace.name, "--name", "greeter", "--replicas", "3", "-o", form),
+        *("--consumes", "kubernetes:///stock"),
+    )
+    rehearsed = apply(plane, text, "--dry-run=server", "-o", "name").split()
+    assert sorted(rehearsed) == [
+        "deployment.apps/greeter",
+        "networkpolicy.networking.k8s.io/greeter",
+        "poddisruptionbudget.policy/greeter",
+        f"role.rbac.authorization.k8s.io/{namespace.name}-greeter-kubbo-consumer",
+        f"rolebinding.rbac.authorization.k8s.io/{namespace.name}-greeter-kubbo-consumer",
+        "service/greeter",
+        "service/greeter-vip",
+        "serviceaccount/greeter",
+    ]
+    assert {line.split()[-1] for line in apply(plane, text).splitlines()} == {"created"}
+    before = generations(plane, text)
+    apply(plane, text)
+    assert generations(plane, text) == before
+    eventually(lambda: len(pods(namespace, "greeter")) == 3, "the Deployment has its pods")
+
+
+def test_what_the_api_server_would_not_take_is_seen(namespace: Namespace) -> None:
+    """The check above can fail: a capital, a field that does not exist, a root user."""
+    plane = namespace.control_plane
+    label = "pod-security.kubernetes.io/warn=restricted"
+    plane.kubectl("label", "namespace", namespace.name, label)
+    text = printed("-n", namespace.name, "--name", "greeter")
+    for right, wrong in (
+        ("name: greeter", "name: Greeter"),
+        ("maxUnavailable", "mostUnavailable"),
+        ("runAsNonRoot: true", "runAsNonRoot: false"),
+    ):
+        assert right in text
+        with pytest.raises(BedError):
+            apply(plane, text.replace(right, wrong), "--dry-run=server")
+
+
+@pytest.mark.parametrize("own", ["1e3", "n" * 63])
+def test_names_at_the_edge_of_what_is_allowed(control_plane: ControlPlane, own: str) -> None:
+    """A namespace that YAML could take for a number; names of full length for all."""
+    control_plane.kubectl("create", "namespace", own)
+    try:
+        text = printed(
+            *("-n", own, "--name", "a" * 63, "--consumes", "kubernetes:///stock"),
+            *("--image", "registry.example:5000/a/b__c--d/greeter:RC.1_x@sha256:" + "0" * 64),
+        )
+        assert {each["metadata"]["namespace"] for each in yaml.safe_load_all(text)} == {own}
+        account = f"/api/v1/namespaces/{own}/serviceaccounts/default"
+        eventually(lambda: control_plane.request("GET", account).status == 200, "the namespace is")
+        apply(control_plane, text)
+        path = f"/api/v1/namespaces/{own}/pods"
+        eventually(lambda: len(control_plane.call("GET", path)["items"]) == 2, "there are pods")
+    finally:
+        control_plane.kubectl("delete", "namespace", own, "--wait=false")
+
+
+# --- the controllers
+
+
+def test_the_controllers_make_of_it_what_was_meant(namespace: Namespace) -> None:
+    """Both Services have the pods' port in their slices, one pod may be evicted and no second,
+    and a new revision waits with the old pods until its own are ready.
+    """
+    plane = namespace.control_plane
+    arguments = ("-n", namespace.name, "--name", "greeter", "--port", "20990")
+    apply(plane, printed(*arguments))
+    first = adopt(namespace, "greeter", ["10.244.9.1", "10.244.9.2"])
+    for service in ("greeter", "greeter-vip"):
+        namespace.wait_ready(service, {"10.244.9.1", "10.244.9.2"})
+        assert slice_ports(namespace, service) == {("dubbo", "dubbo", 20990)}
+    budget = f"/apis/policy/v1/namespaces/{namespace.name}/poddisruptionbudgets/greeter"
+    eventually(
+        lambda: plane.call("GET", budget)["status"].get("disruptionsAllowed") == 1,
+        "the budget has counted the pods",
+    )
+
+    apply(plane, printed(*arguments, image=IMAGE + "-next"))
+    eventually(lambda: len(pods(namespace, "greeter")) == 3, "one new pod is there")
+    names = {each["metadata"]["name"] for each in first}
+    (new,) = (each for each in pods(namespace, "greeter") if each["metadata"]["name"] not in names)
+    assert new["spec"]["containers"][0]["image"] == IMAGE + "-next"
+    for each in pods(namespace, "greeter"):
+        assert "deletionTimestamp" not in each["metadata"]
+    rolling = plane.kubectl("get", "deployment", "greeter", "-n", namespace.name, "-o", "json")
+    assert json.loads(rolling)["status"]["readyReplicas"] == 2
+
+    path = f"/api/v1/namespaces/{namespace.name}/pods"
+    statuses = [
+        plane.request(
+            "POST",
+            f"{path}/{each['metadata']['name']}/eviction",
+            {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": each["metadata"]},
+        ).status
+        for each in first
+    ]
+    assert statuses == [201, 429]
+
+
+# --- a provider, as its pod would run it
+
+
+@contextlib.contextmanager
+def running(pod: dict[str, Any], address: str) -> Iterator[None]:
+    """The process of a pod, by the command in its spec; it listens on the pod's address only."""
+    (container,) = pod["spec"]["containers"]
+    assert container["command"] == ["kubbo"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "kubbo", *container["args"], "--host", address],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=EXAMPLES,
+        env={each["name"]: each["value"] for each in container.get("env", [])},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert KEY in process.stdout.readline()
+            yield
+        finally:
+            process.kill()
+
+
+def kubeconfig_of(namespace: Namespace, account: str) -> Path:
+    """The credentials of a service account, as a file."""
+    plane = namespace.control_plane
+    token = plane.token(namespace.name, account)
+    path = namespace.directory / f"{account}.kubeconfig"
+    return plane.write_kubeconfig(path, {"token": token}, namespace=namespace.name)
+
+
+@pytest.mark.root
+async def test_a_consumer_finds_it_by_its_key(
+    namespace: Namespace, provider_address: Callable[[], str]
+) -> None:
+    """The service key leads to the Service by its annotation, the Role that is printed for who
+    consumes is enough to get there, and who consumes nothing may list nothing. The annotation of
+    the pod is what the pod's MetadataService tells.
+    """
+    plane = namespace.control_plane
+    address = provider_address()
+    provider = printed("-n", namespace.name, "--name", "hello", "--replicas", "1")
+    consumer = printed(
+        *("-n", namespace.name, "--name", "checkout", "--replicas", "0"),
+        *("--consumes", f"kubernetes:///hello.{namespace.name}"),
+    )
+    # Its provider's side is not of interest here, and would claim the same service key.
+    access = [
+        each
+        for each in yaml.safe_load_all(consumer)
+        if each["kind"] in {"ServiceAccount", "Role", "RoleBinding"}
+    ]
+    await asyncio.to_thread(apply, plane, provider)
+    await asyncio.to_thread(apply, plane, yaml.safe_dump_all(access))
+    (pod,) = await asyncio.to_thread(adopt, namespace, "hello", [address])
+    with running(pod, address):
+        credentials = await asyncio.to_thread(kubeconfig_of, namespace, "checkout")
+        slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace.name}/endpointslices"
+        its_token = yaml.safe_load(credentials.read_text())["users"][0]["user"]["token"]
+        await asyncio.to_thread(
+            eventually,
+            lambda: plane.request("GET", slices, token=its_token).status == 200,
+            "the Role is in force",
+        )
+        nobody = await asyncio.to_thread(plane.token, namespace.name, "hello")
+        assert plane.request("GET", slices, token=nobody).status == 403
+
+        naming = kubbo.NamingContext(kubeconfig=credentials, environ={})
+        types = [MetadataInfo, ServiceInfo]
+        async with kubbo.Channel(naming=naming, timeout=30.0) as channel:
+            greeter = channel.generic(KEY)  # by the annotation: no rule leads to "hello"
+            user = {"id": 1, "name": "Ann"}
+            greeted = await greeter.call("greet", types=["com.example.User"], args=[user])
+            assert greeted == "Hello Ann"
+            own = channel.generic(
+                f"hello/{METADATA_SERVICE}:1.0.0",
+                f"kubernetes:///hello.{namespace.name}",
+                types=types,
+            )
+            registered = json.loads(pod["metadata"]["annotations"]["io.dubbo/metadata"])
+            revision = registered["dubbo.metadata.revision"]
+            info = await own.call("getMetadataInfo", types=["java.lang.String"], args=[revision])
+            assert info.revision == revision
+            assert info.app == "hello"
+            assert list(info.services) == [f"{KEY}:dubbo"]
