@@ -6,7 +6,7 @@ mean, except that nothing is run twice unless that is safe: see `sequential`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from kubbo.cluster.lenient import DEFAULT_FAILBACK_TASKS, Failback, Failsafe
 from kubbo.cluster.parallel import (
@@ -41,31 +41,59 @@ class Cluster(Protocol):
         ...
 
 
-def _failover(retries: int, _: Mapping[str, Parameter], __: Background) -> Cluster:
+_Given: TypeAlias = "Mapping[str, Parameter]"
+
+
+def _failover(retries: int, given: _Given, background: Background) -> Cluster:
+    del given, background
     return Failover(retries) if retries else Failfast()
 
 
-def _failback(retries: int, given: Mapping[str, Parameter], background: Background) -> Cluster:
+def _failfast(retries: int, given: _Given, background: Background) -> Cluster:
+    del retries, given, background
+    return Failfast()
+
+
+def _failsafe(retries: int, given: _Given, background: Background) -> Cluster:
+    del retries, given, background
+    return Failsafe()
+
+
+def _failback(retries: int, given: _Given, background: Background) -> Cluster:
     tasks = _number(given, "failbacktasks", DEFAULT_FAILBACK_TASKS)
     return Failback(background, retries=retries, tasks=int(tasks))
 
 
-def _forking(_: int, given: Mapping[str, Parameter], __: Background) -> Cluster:
+def _available(retries: int, given: _Given, background: Background) -> Cluster:
+    del retries, given, background
+    return Available()
+
+
+def _broadcast(retries: int, given: _Given, background: Background) -> Cluster:
+    del retries, given, background
+    return Broadcast()
+
+
+def _forking(retries: int, given: _Given, background: Background) -> Cluster:
+    del retries, background
     return Forking(int(_number(given, "forks", DEFAULT_FORKS)))
 
 
-def _hedging(_: int, given: Mapping[str, Parameter], __: Background) -> Cluster:
+def _hedging(retries: int, given: _Given, background: Background) -> Cluster:
+    del retries, background
     delay = _number(given, "hedge.delay", DEFAULT_HEDGE_DELAY)
     return Hedging(delay, int(_number(given, "hedge.attempts", 2)))
 
 
-POLICIES: Final[Mapping[str, Callable[[int, Mapping[str, Parameter], Background], Cluster]]] = {
-    "available": lambda *_: Available(),
-    "broadcast": lambda *_: Broadcast(),
+_Make: TypeAlias = "Callable[[int, _Given, Background], Cluster]"
+
+POLICIES: Final[Mapping[str, _Make]] = {
+    "available": _available,
+    "broadcast": _broadcast,
     "failback": _failback,
-    "failfast": lambda *_: Failfast(),
+    "failfast": _failfast,
     "failover": _failover,
-    "failsafe": lambda *_: Failsafe(),
+    "failsafe": _failsafe,
     "forking": _forking,
     "hedging": _hedging,
     # What makes it mergeable is around the groups; in each of them it is a failover.

@@ -44,9 +44,9 @@ class Fallback:
     ) -> None:
         self._codes = frozenset(each for each in on if isinstance(each, Code))
         self._classes = tuple(each for each in on if not isinstance(each, Code))
-        for each in self._classes:
-            if not issubclass(each, Exception):
-                raise UsageError(f"{each!r} is no failure: name exceptions or kubbo.Code")
+        wrong = [each for each in self._classes if Exception not in each.__mro__]
+        if wrong:
+            raise UsageError(f"{wrong[0]!r} is no failure: name exceptions or kubbo.Code")
         self._methods = {
             method.signature: getattr(stand_in, name)
             for name, method in interface.methods.items()

@@ -95,7 +95,7 @@ class Mock:
                 return []
             if name in {"java.util.Map", "java.util.HashMap"}:
                 return {}
-            return set() if name == "java.util.Set" else _EMPTY.get(name)
+            return set["Value"]() if name == "java.util.Set" else _EMPTY.get(name)
         if self.value is None or returns is None:
             return self.value
         try:
