@@ -700,7 +700,7 @@ async def test_go_does_not_obey_readonly(go_caller: GoCaller) -> None:
     """Go goes on calling a provider that drains, which goes on answering until it closes."""
     with provider() as draining:
         await go_caller.call(draining.address, ECHO, "echoInt", i(1))
-        draining.server._propagation = 1.0
+        draining.server._life.propagation = 1.0
         drained = asyncio.run_coroutine_threadsafe(draining.server.drain(), draining.loop)
         answered = 0
         while not drained.done() and answered < 20:

@@ -453,7 +453,7 @@ async def test_a_draining_provider_loses_no_call(java_caller: JavaCaller) -> Non
         workers = [asyncio.create_task(load()) for _ in range(4)]
         await until(lambda: leaving.echo.counts["load"] > 0 < staying.echo.counts["load"])
         # `provider` drains with no propagation at all; here the news may spread.
-        leaving.server._propagation = 2.0
+        leaving.server._life.propagation = 2.0
         drained = asyncio.run_coroutine_threadsafe(leaving.server.drain(), leaving.loop)
         await asyncio.wrap_future(drained)
         at_the_end = leaving.echo.counts["load"]

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
         "Show what a provider serves: interfaces, methods, types.",
     ),
     "serve": ("kubbo.cli.serve:serve", "Serve a Python object as a provider."),
+    "health": ("kubbo.cli.health:health", "Ask a provider here whether it is alive, or ready."),
     "map": ("kubbo.cli.map:map_key", "Show which target a service key leads to, and why."),
     "route": (
         "kubbo.cli.route:route",

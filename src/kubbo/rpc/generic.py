@@ -46,6 +46,7 @@ from kubbo.wire.hessian2.throwables import message_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kubbo.cluster.directory import Directory
     from kubbo.model import Value
     from kubbo.rpc.reference import Reference
     from kubbo.rpc.service import Interface
@@ -111,6 +112,11 @@ class GenericReference:
         self._generic = generic
         self._typed = typed
         self._signatures: dict[tuple[str, tuple[str, ...]], Signature] = {}
+
+    @property
+    def directory(self) -> Directory:
+        """Who is there."""
+        return self._reference.directory
 
     async def call(
         self,

@@ -53,6 +53,11 @@ class MergedReference:
         return self._groups[0].directory
 
     @property
+    def directories(self) -> tuple[Directory, ...]:
+        """Those of all groups."""
+        return tuple([group.directory for group in self._groups])
+
+    @property
     def version(self) -> int:
         """Changes whenever the plans of a group do."""
         return sum(each.version for each in self._groups)

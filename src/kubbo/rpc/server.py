@@ -4,23 +4,17 @@ A server decodes a request where it arrives, runs the method in a task of its ow
 function in a worker thread) and answers. What it cannot run it answers too, with a status
 that says why: an unknown service or method, arguments that do not fit, too many calls.
 
-Its end is orderly. Told to stop (SIGTERM, or `drain`), it says READONLY to its consumers,
-goes on answering while the news spreads through the cluster, stops listening, lets the
-calls in flight end within the grace period, and closes:
-
-    SERVING --drain--> DRAINING --propagation--> FINISHING --idle or grace--> CLOSED
+Its end is orderly: see `kubbo.rpc.lifecycle`. Whether it lives and wants calls is told to the
+kubelet over HTTP on a port of its own: see `kubbo.rpc.admin`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -29,13 +23,17 @@ from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import Deadline, Invocation, Result
 from kubbo.naming.open import NamingContext
 from kubbo.observe import RequestReport, tell
+from kubbo.rpc.admin import AdminPort
 from kubbo.rpc.admission import priority_of
+from kubbo.rpc.container import listening_warnings
 from kubbo.rpc.context import CURRENT, CallContext
 from kubbo.rpc.exports import ECHO, Exports
 from kubbo.rpc.filters import compose
 from kubbo.rpc.generic import GenericCodec
 from kubbo.rpc.inbound import Inbound
+from kubbo.rpc.lifecycle import Lifecycle, ServerState
 from kubbo.rpc.metadata import Metadata
+from kubbo.rpc.readiness import Readiness
 from kubbo.rpc.request import Request, refusal
 from kubbo.rpc.resources import read_resources, size_for
 from kubbo.transport.deadlines import Deadlines, Slot
@@ -80,17 +78,12 @@ PROBE_BYTES: Final = 1_024
 OVERLOADED_REST: Final = 0.1
 """Seconds for which a provider with too many calls wants no more of them."""
 
+_ENDED: Final = Status(
+    Code.RESOURCE_EXHAUSTED, "the provider has ended", refused=True, retry_after=5.0
+)
+"""dubbo2 has one status that says "not run, and not your fault"; the rest is for its text."""
+
 _log = logging.getLogger("kubbo.server")
-
-
-class ServerState(Enum):
-    """See the head of the module."""
-
-    NEW = "new"
-    SERVING = "serving"
-    DRAINING = "draining"
-    FINISHING = "finishing"
-    CLOSED = "closed"
 
 
 class Server:
@@ -107,6 +100,8 @@ class Server:
         max_held_bytes: bytes of all requests that arrive or are served; as `max_calls`.
         propagation: seconds to keep answering after the order to stop.
         grace: seconds for the calls that are in flight after that.
+        admin_port: where the probes are answered, /livez, /readyz and /startupz, from when the
+            server is entered until it is closed; 0 takes a free port, None answers none.
         filters: surround every call, the first one outermost.
         observer: is told every request; see `kubbo.observe`.
         application: this application's name, which the provider's metadata tell.
@@ -120,7 +115,8 @@ class Server:
         config: where the configuration is that may change while this runs; see `Channel`. It sets
             the limits of services and methods; what there is else in it is for consumers.
 
-    Entering it raises ConfigError when the configuration is missing or cannot be used.
+    Entering it raises ConfigError when the configuration is missing or cannot be used, and OSError
+    when the admin port is taken.
     """
 
     def __init__(
@@ -134,6 +130,7 @@ class Server:
         max_held_bytes: int | None = None,
         propagation: float = PROPAGATION,
         grace: float = GRACE,
+        admin_port: int | None = None,
         filters: Sequence[Filter] = (),
         observer: Observer | None = None,
         application: str = "",
@@ -144,8 +141,6 @@ class Server:
         limits: Limits | None = None,
         config: str | Path | Source | None = None,
     ) -> None:
-        self.state = ServerState.NEW
-        self.cut_off = 0
         self._port = port
         self._host = host if host is not None or port else "0.0.0.0"  # noqa: S104 - a pod's port
         sizes = size_for(read_resources())
@@ -154,8 +149,15 @@ class Server:
         self._max_connections = max_connections
         self._max_held_bytes = max_held_bytes or sizes.max_held_bytes
         self._budget = Budget(self._max_held_bytes)
-        self._propagation = propagation
-        self._grace = grace
+        self._life = Lifecycle(
+            propagation,
+            grace,
+            in_flight=lambda: len(self._calls),
+            announce=self._announce,
+            close_door=self._close_door,
+        )
+        self._readiness = Readiness(self._life)
+        self._admin = None if admin_port is None else AdminPort(self, host, admin_port)
         self._filters = tuple(filters)
         self._observer = observer
         self._tls = tls
@@ -168,25 +170,22 @@ class Server:
         self._handler = compose(self._filters, self._run_method)
         self._connections: set[Inbound] = set()
         self._calls: set[asyncio.Task[None]] = set()
-        self._idle: asyncio.Future[None] | None = None
         self._listener: asyncio.Server | None = None
         self._deadlines: Deadlines | None = None
         self._executor: ThreadPoolExecutor | None = None
-        self._stop: asyncio.Event | None = None
-        self._hurry: asyncio.Event | None = None
         self._naming = NamingContext()
         self._live = self._open_config(config, application)
 
     async def __aenter__(self) -> Self:
         self._deadlines = Deadlines(asyncio.get_running_loop())
-        self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
-        if self._live is not None:
-            try:
+        try:
+            if self._admin is not None:
+                await self._admin.start()
+            if self._live is not None:
                 await self._live.start()
-            except BaseException:
-                await self.aclose()
-                raise
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     def _open_config(
@@ -276,6 +275,16 @@ class Server:
 
     # -- life
 
+    @property
+    def state(self) -> ServerState:
+        """Where it is between start and end."""
+        return self._life.state
+
+    @property
+    def cut_off(self) -> int:
+        """Calls that `drain` did not wait for any longer."""
+        return self._life.cut_off
+
     async def start(self) -> None:
         """Listen.
 
@@ -289,7 +298,7 @@ class Server:
         self._listener = await loop.create_server(
             self._accept, self._host, self._port, ssl=self._tls, reuse_address=True
         )
-        self.state = ServerState.SERVING
+        self._life.serve()
         served = ", ".join(map(str, self.services)) or "nothing yet"
         _log.info("serving %s on port %d", served, self.port)
         _log.info(
@@ -299,6 +308,9 @@ class Server:
             self._threads,
             self._max_connections,
         )
+        listening = [each.getsockname()[:2] for each in self._listener.sockets]
+        for warning in listening_warnings(listening, self.admin_port, self._naming.environ):
+            _log.warning("%s", warning)
 
     @property
     def port(self) -> int:
@@ -308,50 +320,62 @@ class Server:
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
 
+    @property
+    def admin_port(self) -> int | None:
+        """The port of the probes, None without."""
+        return None if self._admin is None else self._admin.port
+
+    def ready_when(self, *references: object) -> None:
+        """Be ready only while each of these has a connected provider.
+
+        They are stubs or generic references of a channel in the same event loop. They are looked
+        at for each probe, and never keep the server from starting or from being alive. Where all
+        replicas depend on the same provider, its loss takes all of them out of their Service:
+        name only what nothing here works without.
+
+        Raises:
+            UsageError: one is neither.
+        """
+        self._readiness.add(*references)
+
+    def lacking(self) -> list[str]:
+        """Why it is not ready for calls, a line each; empty when it is. See `Probed`."""
+        return self._readiness.lacking()
+
+    @property
+    def started(self) -> bool:
+        """Whether it serves, or did. See `Probed`."""
+        return self._life.started
+
+    def status(self) -> dict[str, object]:
+        """What the admin port tells this machine. See `Probed`."""
+        return {
+            "state": self.state.value,
+            "services": list(map(str, self.services)),
+            "connections": len(self._connections),
+            "in_flight": len(self._calls),
+            "received": self._life.received,
+            "cut_off": self.cut_off,
+            "lacking": self.lacking(),
+        }
+
     async def serve_forever(self) -> None:
-        """Serve until SIGTERM or SIGINT, then end as the head of the module says.
+        """Serve until SIGTERM or SIGINT, then end as `kubbo.rpc.lifecycle` says.
 
         SIGINT skips the propagation. A second signal ends at once. Safe to cancel.
 
         Raises:
             OSError: the port is taken or may not be had.
         """
-        if self.state is ServerState.NEW:
-            await self.start()
-        assert self._stop is not None
-        with self._signals():
-            await self._stop.wait()
+        with self._life.signals():
+            if self.state is ServerState.NEW:
+                await self.start()
+            await self._life.wait_stopped()
             await self.drain()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Any:
-        loop = asyncio.get_running_loop()
-        handled: list[signal.Signals] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Only the main thread may take signals; elsewhere the caller has `stop`.
-            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.add_signal_handler(number, self._signalled, number)
-                handled.append(number)
-        try:
-            yield
-        finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
-
-    def _signalled(self, number: signal.Signals) -> None:
-        assert self._stop is not None
-        assert self._hurry is not None
-        if self._stop.is_set():
-            self._grace = 0.0
-            self._hurry.set()
-        elif number is signal.SIGINT:
-            self._hurry.set()
-        self._stop.set()
 
     def stop(self) -> None:
         """Have `serve_forever` drain and return."""
-        if self._stop is not None:
-            self._stop.set()
+        self._life.stop()
 
     async def drain(self) -> None:
         """Tell the consumers, keep answering for the propagation, finish, stop listening.
@@ -359,39 +383,22 @@ class Server:
         What the grace period cuts off is counted in `cut_off` and logged. Safe to cancel:
         `aclose` does the rest.
         """
-        if self.state is not ServerState.SERVING:
-            return
-        assert self._hurry is not None
-        self.state = ServerState.DRAINING
-        _log.info("draining: %d calls in progress", len(self._calls))
+        await self._life.drain()
+
+    def _announce(self) -> None:
         for connection in self._connections:
             connection.drain()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._propagation):
-                await self._hurry.wait()
-        self.state = ServerState.FINISHING
+
+    def _close_door(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        await self._wait_idle()
-
-    async def _wait_idle(self) -> None:
-        if not self._calls:
-            return
-        self._idle = asyncio.get_running_loop().create_future()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._grace):
-                await self._idle
-        self.cut_off = len(self._calls)
-        if self.cut_off:
-            _log.warning("%d calls did not end in %g s and are cut off", self.cut_off, self._grace)
 
     async def aclose(self) -> None:
         """Close at once what `drain` has left: calls in progress are cancelled."""
-        self.state = ServerState.CLOSED
+        self._life.close()
+        self._close_door()
         if self._live is not None:
             await self._live.aclose()
-        if self._listener is not None:
-            self._listener.close()
         for task in self._calls:
             task.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
@@ -403,6 +410,8 @@ class Server:
             # A thread cannot be cancelled: its call was answered, its end is not waited for.
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+        if self._admin is not None:
+            await self._admin.aclose()
         await self._naming.aclose()
 
     # -- connections and calls
@@ -433,6 +442,10 @@ class Server:
 
     def receive_call(self, connection: Inbound, call: int, payload: bytes, *, oneway: bool) -> None:
         """See `Provider`."""
+        self._life.received += 1
+        if self._life.state is ServerState.CLOSED:
+            connection.refuse(call, _ENDED)
+            return
         try:
             received = self._receive(payload)
         except DecodeError as error:
@@ -461,8 +474,8 @@ class Server:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
-        if self._idle is not None and not self._calls and not self._idle.done():
-            self._idle.set_result(None)
+        if not self._calls:
+            self._life.note_idle()
 
     async def _serve(self, request: Request, size: int) -> None:
         context = request.context

@@ -214,8 +214,7 @@ async def test_a_draining_provider_is_better_than_none() -> None:
         drained = asyncio.create_task(server.drain())
         await until(lambda: connection_of(channel).draining)
         assert await shop.who() == "shop"
-        assert server._hurry is not None
-        server._hurry.set()
+        server._life.hurry()
         await drained
 
 
