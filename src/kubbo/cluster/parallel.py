@@ -64,15 +64,14 @@ class Hedging:
         async with _Race() as race:
             race.start(attempts())
             while True:
-                more = left > 0 and attempts.untried()
-                result = await race.wait(self._delay if more else None)
+                result = await race.wait(self._delay if left else None)
                 if result is not None:
                     return result
                 if not race.running:
                     if not left or not may_repeat(race.failures[-1], invocation, attempts):
                         raise race.failure()
-                elif not more:
-                    continue
+                elif not left or not attempts.untried():
+                    continue  # another provider may be connected after the next delay
                 elif not attempts.afford():
                     # Better times are not waited for.
                     left = 0

@@ -9,6 +9,7 @@ from tests.unit.cluster.stage import Stage, lost, refused, unreachable
 
 from kubbo.errors import Code, ConfigError, Progress, RemoteException, RpcError, UsageError
 from kubbo.sim.loop import SimLoop, run
+from kubbo.transport.dialer import State
 
 
 def elapsed(loop: SimLoop, since: float) -> float:
@@ -83,6 +84,24 @@ def test_a_hedge_that_the_budget_does_not_pay_is_not_made() -> None:
         assert stage.begun.total() == 1
 
     run(main())
+
+
+def test_a_hedge_waits_for_another_provider_to_be_connected() -> None:
+    """When the delay passes there is only the slow one; it is overtaken once there is another."""
+    loop = SimLoop()
+
+    async def main() -> None:
+        stage = Stage(2)
+        stage[0].latency = 30.0
+        stage[1].become(State.CONNECTING)
+        start = loop.time()
+        call = asyncio.create_task(stage.call("hedging", idempotent=True, hedge_delay=0.1))
+        await asyncio.sleep(0.55)
+        stage[1].become(State.READY)
+        assert (await call).value == "10.0.0.1"
+        assert elapsed(loop, start) == 0.61
+
+    run(main(), loop=loop)
 
 
 def test_a_failed_attempt_is_replaced_at_once() -> None:
