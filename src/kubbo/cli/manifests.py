@@ -45,6 +45,13 @@ Examples:
     help="That is served on.",
 )
 @click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    default=20881,
+    show_default=True,
+    help="That probes ask over HTTP; 0 for none: they then see only whether --port is open.",
+)
+@click.option(
     "--service-account",
     default="",
     metavar="NAME",
@@ -85,6 +92,7 @@ def manifests(
     name: str,
     replicas: int,
     port: int,
+    admin_port: int,
     service_account: str,
     consumes: tuple[str, ...],
     grace: float,
@@ -120,6 +128,7 @@ def manifests(
             services=tuple(each.key for each in interfaces),
             registration=await registration(interfaces, application=application, port=port),
             port=port,
+            admin_port=admin_port,
             replicas=replicas,
             service_account=service_account,
             consumes=targets,

@@ -23,6 +23,7 @@ _UNLISTABLE: Final = re.compile(r"[\s,@]")
 """What ends a service key in the annotation; a group or a version may hold it."""
 
 
+_UNPRIVILEGED: Final = 1024
 _LONGEST_WAIT: Final = 3600
 _QUANTITY: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
@@ -85,6 +86,8 @@ class Provider:
         for seconds in (self.propagation, self.grace):
             if not 0 <= seconds <= _LONGEST_WAIT:
                 raise UsageError(f"{seconds:g} s is no time to wait; write 0 to {_LONGEST_WAIT}")
+        if 0 < self.admin_port < _UNPRIVILEGED:
+            raise UsageError(f"port {self.admin_port} is for root; write {_UNPRIVILEGED} or above")
         if self.admin_port == self.port:
             raise UsageError(f"port {self.port} is both --port and --admin-port; change one")
 

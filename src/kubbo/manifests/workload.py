@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubbo.manifests.probes import ADMIN_PORT_NAME, probes
 from kubbo.manifests.registration import REGISTRATION_ANNOTATION
+from kubbo.rpc.container import DECLARED_PORTS
 
 if TYPE_CHECKING:
     from kubbo.manifests.provider import Provider
@@ -129,6 +130,13 @@ def _container(provider: Provider) -> dict[str, Any]:
         # A kubelet would put the environment in for $(NAME).
         "args": [each.replace("$(", "$$(") for each in arguments],
         "ports": ports,
+        # A container is not told its ports otherwise; the server warns when it listens elsewhere.
+        "env": [
+            {
+                "name": DECLARED_PORTS,
+                "value": ",".join(f"{each['name']}={each['containerPort']}" for each in ports),
+            }
+        ],
         "resources": {
             "requests": {"cpu": provider.cpu, "memory": provider.memory},
             "limits": {"memory": provider.memory},  # none of the processor: it only adds waits

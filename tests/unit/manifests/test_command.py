@@ -89,6 +89,8 @@ def test_without_options_it_is_named_by_the_rule(module):
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["image"] == IMAGE[1]
     assert container["args"][:2] == ["serve", f"{module}:Greeter"]
+    ports = {"dubbo": 20880, "admin": 20881}
+    assert {each["name"]: each["containerPort"] for each in container["ports"]} == ports
 
 
 def test_every_option_arrives(module):
@@ -96,7 +98,7 @@ def test_every_option_arrives(module):
     listed = objects(
         f"{module}:both",
         *IMAGE,
-        *("--name", "shop", "-n", "web", "--replicas", "5", "--port", "20990"),
+        *("--name", "shop", "-n", "web", "--replicas", "5", "--port", "20990", "--admin-port", "20991"),
         *("--service-account", "bot", "--grace", "40", "--cpu", "2", "--memory", "1Gi"),
         *("--consumes", "kubernetes:///stock.store | dns:///stock.store:dubbo"),
         *("--consumes", "static:///10.0.0.1:1", "--consumes", "kubernetes:///own"),
@@ -106,7 +108,7 @@ def test_every_option_arrives(module):
     (container,) = spec["containers"]
     assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("shop", "web")
     assert made["spec"]["replicas"] == 5
-    assert container["ports"][0]["containerPort"] == 20990
+    assert [each["containerPort"] for each in container["ports"]] == [20990, 20991]
     assert container["resources"]["limits"] == {"memory": "1Gi"}
     assert container["resources"]["requests"]["cpu"] == "2"
     assert spec["serviceAccountName"] == "bot"

@@ -128,6 +128,7 @@ def test_the_container_serves_what_was_read_on_the_port_that_is_published():
     assert one["command"] == ["kubbo"]
     assert one["args"][:4] == ["serve", "greeter:Greeter", "--port=20990", "--application=greeter"]
     assert one["ports"] == [{"name": "dubbo", "containerPort": 20990}]
+    assert one["env"] == [{"name": "KUBBO_DECLARED_PORTS", "value": "dubbo=20990"}]
     assert one["resources"] == {
         "requests": {"cpu": "2", "memory": "1Gi"},
         "limits": {"memory": "1Gi"},
@@ -142,6 +143,7 @@ def test_with_an_admin_port_probes_ask_over_http():
     one = container(admin_port=20881)
     assert "--admin-port=20881" in one["args"]
     assert {"name": "admin", "containerPort": 20881} in one["ports"]
+    assert one["env"][0]["value"] == "dubbo=20880,admin=20881"
     paths = {name: one[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
     assert paths == {
         "startup": {"path": "/startupz", "port": "admin"},
@@ -273,6 +275,9 @@ def test_bindings_of_two_applications_do_not_replace_each_other():
         {"memory": "256MB"},
         {"memory": "1\n"},
         {"admin_port": 20880},
+        {"admin_port": 80},
+        {"grace": float("nan")},
+        {"propagation": -1.0},
         {"services": (ServiceKey("com.example.A", "", "1,com.example.B"),)},
         {"services": (ServiceKey("com.example.A", "a@b"),)},
     ],
@@ -331,10 +336,10 @@ class EuropeanGreeter(European):
         return name
 
 
-async def told(port: int, application: str) -> MetadataInfo:
-    """What the MetadataService of a server on `port` says."""
+async def told(application: str) -> tuple[int, MetadataInfo]:
+    """The port of a server, and what its MetadataService says."""
     async with (
-        kubbo.Server(port, host="127.0.0.1", propagation=0, application=application) as server,
+        kubbo.Server(0, host="127.0.0.1", propagation=0, application=application) as server,
         kubbo.Channel(timeout=10.0) as channel,
     ):
         server.export(Greeter())
@@ -345,15 +350,17 @@ async def told(port: int, application: str) -> MetadataInfo:
             f"static:///127.0.0.1:{server.port}",
             types=[MetadataInfo, ServiceInfo],
         )
-        info: MetadataInfo = await own.call("getMetadataInfo", "any")
-        return info
+        info: MetadataInfo = await own.call(
+            "getMetadataInfo", types=["java.lang.String"], args=["any"]
+        )
+        return server.port, info
 
 
-async def test_the_annotation_is_what_the_metadata_service_tells(unused_tcp_port):
+async def test_the_annotation_is_what_the_metadata_service_tells():
     """Revision, port and version are those of a server that serves the same as it is printed."""
-    info = await told(unused_tcp_port, "shop")
+    port, info = await told("shop")
     interfaces = [read_interface(European), read_interface(Greeter)]
-    text = await registration(interfaces, application="shop", port=unused_tcp_port)
+    text = await registration(interfaces, application="shop", port=port)
     instance = json.loads(text)
     assert instance["dubbo.metadata.revision"] == info.revision
     (endpoint,) = json.loads(instance["dubbo.endpoints"])
@@ -361,7 +368,7 @@ async def test_the_annotation_is_what_the_metadata_service_tells(unused_tcp_port
         (endpoint["port"], endpoint["protocol"])
     }
     asked = json.loads(instance["dubbo.metadata-service.url-params"])
-    assert (asked["port"], asked["protocol"]) == (str(unused_tcp_port), "dubbo")
+    assert (asked["port"], asked["protocol"]) == (str(port), "dubbo")
     assert asked["version"] == instance["meta-v"] == "1.0.0"
     assert all(isinstance(value, str) for value in instance.values()), "Java reads a Map of String"
 
