@@ -49,6 +49,7 @@ testbed:
 java-peer:
 	@tests/interop/java/build.sh >/dev/null
 	@tests/interop/java/build.sh 3.2.16 >/dev/null
+	@tests/interop/java/kubernetes/fetch.sh >/dev/null
 
 go-peer:
 	@tests/interop/go/build.sh >/dev/null

@@ -1,7 +1,7 @@
 """What `kubbo manifests` prints, on the real API server and its controllers.
 
 There is no kubelet: the pods that the Deployment's controllers make are bound to a paper Node and
-given a status by hand (`Namespace.adopt` below), and the process that a pod would run is started
+given a status by hand (`adopt` below), and the process that a pod would run is started
 here with the pod's own command.
 """
 
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +22,9 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
-from tests.cluster.namespace import PaperPod
-from tests.interop.process import end_of
+from tests.cluster.namespace import Namespace, PaperPod, Rule
+from tests.interop.peer import JavaCaller, JavaException
+from tests.interop.process import PeerMissing, end_of
 from tests.testbed.processes import BedError, eventually
 
 import kubbo
@@ -29,9 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tests.cluster.bed import ControlPlane
-    from tests.cluster.namespace import Namespace
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 GREETER = "greeter.provider:Greeter"
 IMAGE = "testbed.local/greeter:1"
 KEY = "com.example.GreetService:1.0.0"
@@ -220,21 +226,39 @@ def test_the_controllers_make_of_it_what_was_meant(namespace: Namespace) -> None
 # --- a provider, as its pod would run it
 
 
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+def probe(container: dict[str, Any], kind: str, address: str) -> int:
+    """What a kubelet is answered to a probe over HTTP."""
+    asked = container[kind]["httpGet"]
+    (port,) = (
+        each["containerPort"] for each in container["ports"] if each["name"] == asked["port"]
+    )
+    connection = http.client.HTTPConnection(address, port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", asked["path"])
+        return connection.getresponse().status
+
+
 @contextlib.contextmanager
-def running(pod: dict[str, Any], address: str) -> Iterator[None]:
-    """The process of a pod, by the command in its spec; it listens on the pod's address only."""
+def running(pod: dict[str, Any], address: str, folder: Path = EXAMPLES) -> Iterator[None]:
+    """The process of a pod, by the command in its spec; it listens on the pod's address only, and
+    its probes succeed.
+    """
     (container,) = pod["spec"]["containers"]
     assert container["command"] == ["kubbo"]
     with subprocess.Popen(
         [sys.executable, "-m", "kubbo", *container["args"], "--host", address],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=EXAMPLES,
+        cwd=folder,
         env={each["name"]: each["value"] for each in container.get("env", [])},
     ) as process:
         try:
             assert process.stdout is not None
             assert KEY in process.stdout.readline()
+            assert [probe(container, kind, address) for kind in PROBES] == [200, 200, 200]
             yield
         finally:
             process.kill()
@@ -302,3 +326,143 @@ async def test_a_consumer_finds_it_by_its_key(
             assert info.revision == revision
             assert info.app == "hello"
             assert list(info.services) == [f"{KEY}:dubbo"]
+
+
+# --- Java's Kubernetes registry
+
+REGISTRY = ROOT / "tests" / "interop" / "java" / "kubernetes" / "fetch.sh"
+
+
+class KubernetesCaller(JavaCaller):
+    """A Dubbo Java consumer with the Kubernetes registry of Dubbo on its class path."""
+
+    def command(self, files: Path) -> list[str]:
+        """See `JavaCaller`."""
+        jars = subprocess.run([REGISTRY], capture_output=True, text=True, check=False)
+        if jars.returncode:
+            raise PeerMissing(end_of(jars.stderr))
+        made = super().command(files)
+        at = made.index("-cp") + 1
+        made[at] += f":{jars.stdout.strip()}/*"
+        return made
+
+
+@pytest.mark.root
+async def test_java_finds_it_by_its_kubernetes_registry(
+    namespace: Namespace, provider_address: Callable[[], str]
+) -> None:
+    """A Java consumer that was told the Service's name reads the annotation of its pods, asks one
+    of them what its revision stands for, and calls them; the pods' own account may do nothing.
+    """
+    plane = namespace.control_plane
+    addresses = [provider_address(), provider_address()]
+    await asyncio.to_thread(apply, plane, printed("-n", namespace.name, "--name", "hello"))
+    found = await asyncio.to_thread(adopt, namespace, "hello", addresses)
+    reads = Rule(("pods", "services", "endpoints"))
+    consumer = await asyncio.to_thread(namespace.identity, "java", reads)
+    registry = (
+        f"kubernetes://127.0.0.1:{plane.port}?namespace={namespace.name}&trustCerts=true"
+        f"&oauthToken={consumer.token}"
+        "&registry-type=service&register-mode=instance&file.cache=false"
+    )
+    line = {
+        "registry": registry,
+        "providedBy": "hello",
+        "url": "",
+        "interface": "com.example.GreetService",
+        "group": "",
+        "version": "1.0.0",
+        "timeout": 20_000,
+        "method": "greet",
+        "args": [{"id": 1, "name": "Ann"}],
+    }
+    with contextlib.ExitStack() as stack:
+        for pod, address in zip(found, addresses, strict=True):
+            stack.enter_context(running(pod, address))
+        async with KubernetesCaller() as java:
+            answer = await java.ask(line)
+            assert answer["value"] == "Hello Ann"
+            # The annotation is what it takes: the same pods without it are none to Java.
+            for pod in found:
+                name = pod["metadata"]["name"]
+                await asyncio.to_thread(
+                    namespace.kubectl, "annotate", "pod", name, "io.dubbo/metadata-"
+                )
+        async with KubernetesCaller() as java:
+            with pytest.raises(JavaException, match="No provider available"):
+                await java.ask(line)
+
+
+# --- docs/deployment.md
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """The commands of the page's console blocks, each with the output printed below it."""
+    for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output
+
+
+def pattern(output: str) -> str:
+    """What must be printed: the page's text, where `...` stands for any."""
+    return ".*".join(re.escape(part) for part in output.split("..."))
+
+
+@pytest.mark.root
+def test_the_page_leads_from_an_empty_folder_to_an_answer(
+    control_plane: ControlPlane, tmp_path: Path, provider_address: Callable[[], str]
+) -> None:
+    """Every command of docs/deployment.md, in its order, prints what the page prints. What a node
+    would do after `kubectl apply` is done here: two pods run, and are ready.
+    """
+    folder, tools = tmp_path / "folder", tmp_path / "tools"
+    folder.mkdir()
+    tools.mkdir()
+    (tools / "kubectl").symlink_to(control_plane.programs / "kubectl")
+    [module] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (folder / "greeter.py").write_text(module, encoding="utf-8")
+    env = {
+        "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "HOME": str(tmp_path),
+        "KUBECONFIG": str(control_plane.kubeconfig),
+    }
+    namespace = Namespace(control_plane, "shop", tmp_path)
+    addresses = [provider_address(), provider_address()]
+    serving: list[subprocess.Popen[str]] = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(control_plane.request, "DELETE", "/api/v1/namespaces/shop")
+        for command, output in commands():
+            if command.startswith("kubbo serve "):
+                process = stack.enter_context(
+                    subprocess.Popen(
+                        command.split(), cwd=folder, env=env, stdout=subprocess.PIPE, text=True
+                    )
+                )
+                stack.callback(process.kill)
+                assert process.stdout is not None
+                assert process.stdout.readline() == output
+                serving.append(process)
+                continue
+            done = subprocess.run(
+                ["/bin/sh", "-c", command],
+                cwd=folder,
+                env=env,
+                check=False,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=60,
+            )
+            assert re.fullmatch(pattern(output), done.stdout, re.DOTALL), (
+                f"{command}\n{done.stdout}"
+            )
+            while serving:  # what the page calls next is in the cluster
+                serving[-1].send_signal(signal.SIGINT)
+                assert serving.pop().wait(30) == 0
+            if command == "kubectl apply -f greeter.yaml":
+                for pod, address in zip(
+                    adopt(namespace, "greeter", addresses), addresses, strict=True
+                ):
+                    stack.enter_context(running(pod, address, folder))
+    assert len([*commands()]) == 14, "a command was added to the page, or was lost from it"
