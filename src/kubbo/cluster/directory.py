@@ -8,8 +8,12 @@ Calls in flight keep what they began with.
 Of the members that a call may go to, those are chosen that are connected and not draining; where
 there is none, the draining ones; where there is none of those either, all of them, so that a call
 dials (and says why it cannot). A provider that left the view keeps its connection until its calls
-have been answered. Where the source cannot know that it is gone (DNS), it goes on taking calls
-until one of the listed ones is connected.
+have been answered.
+
+Make before break: it also goes on taking calls until one of the listed ones is connected, where
+the source says that it still serves while it ends (a pod that terminates), or cannot know whether
+it is gone (DNS). Whom a source that knows does not name at all, or calls not ready, is dropped at
+once.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from kubbo.observe import BreakerReport, UpdateReport, tell
 from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from kubbo.cluster.breaker import BreakerRules, Ejection
     from kubbo.model import Deadline, Endpoint
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from kubbo.transport.dialer import Dialers
 
 __all__ = ["Directory"]
+
+_WORKING = frozenset({State.READY, State.DRAINING})
 
 _log = logging.getLogger("kubbo.directory")
 
@@ -113,7 +119,12 @@ class Directory:
             else:
                 listed.append(member)
                 by_state.setdefault(member.dialer.state, []).append(member)
-        return tuple(by_state.get(State.READY) or leaving or by_state.get(State.DRAINING) or listed)
+        return tuple(
+            by_state.get(State.READY)
+            or [each for each in leaving if each.dialer.state is State.READY]
+            or [*leaving, *by_state.get(State.DRAINING, ())]
+            or listed
+        )
 
     def weights(self, members: Sequence[Member], warmup: float = 0.0) -> tuple[float, ...]:
         """The weight of each member now; see `warmed`.
@@ -178,12 +189,16 @@ class Directory:
         before = set(self._members)
         if isinstance(resolution, Members):
             self._note_seen(resolution)
-            self._adopt(self._subset.choose(resolution.endpoints), definite=resolution.definite)
+            still = {each.key for each in resolution.excluded if each.terminating and each.serving}
+            self._adopt(
+                self._subset.choose(resolution.endpoints),
+                still if resolution.definite else None,
+            )
         else:
             if isinstance(resolution, Absent):
                 # Whoever comes after this is new, be it at an address that was there before.
                 self._seen, self._observing = {}, True
-            self._adopt((), definite=True)
+            self._adopt((), set())
         if self._observer is not None:
             self._report(self._observer, before)
         if not isinstance(resolution, Pending) and self._known is not None:
@@ -232,7 +247,10 @@ class Directory:
         # What a snapshot does not have may have been there for long all the same.
         self._observing = self._observing or view.stale_since is None
 
-    def _adopt(self, endpoints: tuple[Endpoint, ...], *, definite: bool) -> None:
+    def _adopt(
+        self, endpoints: tuple[Endpoint, ...], still: Collection[tuple[str, int]] | None
+    ) -> None:
+        """Take `endpoints` for the members; who left may stay if it is in `still`, or for None."""
         old = {**self._leaving, **self._members}
         self._members = {}
         for endpoint in endpoints:
@@ -245,12 +263,13 @@ class Directory:
         self._down.intersection_update(self._members)
         for member in self._members.values():
             self._note_state(member)
-        self._leaving = {} if definite else old
-        if definite:
-            for member in old.values():
+        self._leaving = {}
+        for key, member in old.items():
+            if still is None or key in still:
+                self._leaving[key] = member
+            else:
                 self._drop(member)
-        else:
-            self._let_go()
+        self._let_go()
         for breaker in self._breakers:
             breaker.forget(self.members())
         self.generation += 1
@@ -260,7 +279,7 @@ class Directory:
         """Drop who left the view, once it is replaced; before, who does not work any more."""
         replaced = any(each.dialer.state is State.READY for each in self._members.values())
         for key, member in list(self._leaving.items()):
-            if replaced or member.dialer.state is not State.READY:
+            if replaced or member.dialer.state not in _WORKING:
                 del self._leaving[key]
                 self._drop(member)
 
@@ -279,12 +298,12 @@ class Directory:
         """The state of a member's connection has changed. O(1), but for who has left the view."""
         self.generation += 1
         key = member.endpoint.key
-        ready = member.dialer.state is State.READY
+        state = member.dialer.state
         if self._members.get(key) is member:
             self._note_state(member)
-            if ready and self._leaving:
+            if state is State.READY and self._leaving:
                 self._let_go()
-        elif not ready and self._leaving.get(key) is member:
+        elif state not in _WORKING and self._leaving.get(key) is member:
             del self._leaving[key]
             self._drop(member)
 

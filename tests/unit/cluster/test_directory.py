@@ -309,3 +309,62 @@ async def test_a_source_that_knows_ends_it() -> None:
     assert addresses(directory) == {B.host}
     assert set(dialers.held) == {B.key}
     await directory.aclose()
+
+
+ENDING = Endpoint(A.host, A.port, ready=False, terminating=True)
+
+
+@pytest.mark.parametrize("state", [State.READY, State.DRAINING])
+async def test_a_pod_that_terminates_serves_until_its_replacement_is_up(state: State) -> None:
+    """Make before break: listed or not, READONLY or not, its connection takes the calls while
+    none of the listed ones has one; then it gets none, and then it is let go."""
+    directory, dialers = make(Members((A,)))
+    directory.start()
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.held[A.key].become(state)
+    dialers.next_state = State.CONNECTING
+    directory.publish(Members((B,), (ENDING,)))
+    assert addresses(directory) == {A.host}
+    dialers.held[B.key].become(State.DOWN)
+    assert addresses(directory) == {A.host}
+    dialers.held[B.key].become(State.READY)
+    assert addresses(directory) == {B.host}
+    assert set(dialers.held) == {B.key}
+    await directory.aclose()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        Members((B,)),
+        Members((B,), (Endpoint(A.host, A.port, ready=False, serving=False, terminating=True),)),
+        Members((B,), (Endpoint(A.host, A.port, ready=False),)),
+        Absent("gone", (ENDING,)),
+    ],
+)
+async def test_only_who_serves_while_it_ends_is_kept(last: Resolution) -> None:
+    """A pod that is gone, not serving or not ready gets no call, whatever its connection says."""
+    directory, dialers = make(Members((A,)))
+    directory.start()
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.next_state = State.CONNECTING
+    directory.publish(Members((B,), (ENDING,)))
+    assert addresses(directory) == {A.host}
+    directory.publish(last)
+    assert A.key not in dialers.held
+    await directory.aclose()
+
+
+async def test_who_is_kept_is_never_dialled_again() -> None:
+    """When the connection to a leaving one is lost, its address is nobody's any more."""
+    directory, dialers = make(Members((A,)))
+    directory.start()
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.next_state = State.CONNECTING
+    directory.publish(Members((B,), (ENDING,)))
+    dialers.held[A.key].become(State.DRAINING)
+    assert addresses(directory) == {A.host}
+    dialers.held[A.key].become(State.DOWN)
+    assert addresses(directory) == {B.host}
+    assert set(dialers.held) == {B.key}
+    await directory.aclose()
