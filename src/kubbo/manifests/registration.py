@@ -11,8 +11,10 @@ pod has it from its first moment. That is possible because nothing in it is of o
 A consumer in Java takes the Service's name for the application's, reads the annotation of each
 pod behind it, asks one pod of each revision for its services and calls them. The revision is
 computed by the very code that the MetadataService runs (`kubbo.rpc.metadata`), so it changes
-with the interfaces, and a rollout shows both revisions side by side. `timestamp`, which Java
-writes too, is the moment of a start and stays away: consumers without it do not warm up.
+with the interfaces, and a rollout shows both revisions side by side. Java takes it as it is: an
+image with another release of Kubbo, which would make another one, works as well. `timestamp`,
+which Java writes too, is the moment of a start and stays away: consumers without it do not
+warm up.
 
 Source: org.apache.dubbo.registry.kubernetes.KubernetesServiceDiscovery 3.2.8, and the
 instance that Dubbo 3.3.6 registers.

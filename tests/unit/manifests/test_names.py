@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given, strategies as st
 
 from kubbo.errors import UsageError
 from kubbo.manifests.names import (
@@ -72,6 +73,26 @@ def test_a_near_name_is_offered(form, name, near):
     assert offered(name, form) == near
     if near is not None:
         assert check_name(near, form, "thing") == near
+
+
+@given(st.text(max_size=300), st.sampled_from([LABEL, SERVICE, SUBDOMAIN]))
+def test_whatever_is_offered_would_be_taken(name, form):
+    """Any text is a name, or is refused with one that is none of these mistakes, or with none."""
+    try:
+        assert check_name(name, form, "thing") == name
+    except UsageError:
+        near = offered(name, form)
+        assert near is None or check_name(near, form, "thing") == near
+
+
+@given(st.text(max_size=100))
+def test_an_image_is_taken_or_its_correction_is(image):
+    """Likewise for references of images."""
+    try:
+        assert check_image(image) == image
+    except UsageError as refused:
+        found = re.search(r"did you mean '(.*)'\?$", str(refused))
+        assert found is None or check_image(found[1]) == found[1]
 
 
 def test_a_refusal_is_short_and_can_be_printed():

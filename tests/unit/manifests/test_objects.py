@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 import yaml
+from hypothesis import given, strategies as st
 
 import kubbo
 from kubbo.errors import UsageError
@@ -303,6 +304,12 @@ def test_every_string_comes_back_as_it_was(value):
     assert yaml.safe_load(text) == {"metadata": {"name": value, value: [value]}}
     if value in {"1e3", "on", "y", "null", "0x10", "1_0"}:  # where readers disagree
         assert f'name: "{value}"' in text
+
+
+@given(st.text(max_size=50))
+def test_any_string_comes_back(value):
+    """As it was, but for half of a surrogate pair, which is no text."""
+    assert yaml.safe_load(as_yaml([{"a": value}])) == {"a": value}
 
 
 def test_both_forms_say_the_same():
