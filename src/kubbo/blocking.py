@@ -19,7 +19,7 @@ import contextvars
 import os
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from kubbo.errors import UsageError
 from kubbo.rpc.channel import Channel as AsyncChannel
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from kubbo.config import Parameter
     from kubbo.model import ServiceKey, Value
+    from kubbo.rpc.channel import ReferOptions
 
 __all__ = ["Channel", "GenericReference", "options"]
 
@@ -176,18 +178,16 @@ class Channel:
         self,
         interface: Callable[..., T],
         target: str | None = None,
-        *,
-        timeout: float | None = None,
-        retries: int | None = None,
-        attachments: Mapping[str, Value] | None = None,
+        **given: Unpack[ReferOptions],
     ) -> T:
-        """See `kubbo.Channel.refer`; the methods of the object return their values."""
+        """See `kubbo.Channel.refer`; the methods of the object return their values.
+
+        What is given to run (filters, a fallback) runs in the loop thread.
+        """
         read = read_interface(interface)
 
         def make(channel: AsyncChannel) -> Any:
-            return channel.refer(
-                interface, target, timeout=timeout, retries=retries, attachments=attachments
-            )
+            return channel.refer(interface, target, **given)
 
         methods = {name: _stub_method(name) for name in read.methods}
         simple = read.key.interface.rpartition(".")[2]
@@ -312,6 +312,9 @@ def options(
     retries: int | None = None,
     idempotent: bool | None = None,
     attachments: Mapping[str, Value] | None = None,
+    cluster: str | None = None,
+    loadbalance: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
 ) -> T:
     """See `kubbo.options`, for stubs of a blocking channel."""
     if not isinstance(stub, Stub) or isinstance(stub, GenericReference):
@@ -321,6 +324,9 @@ def options(
         "retries": retries,
         "idempotent": idempotent,
         "attachments": attachments,
+        "cluster": cluster,
+        "loadbalance": loadbalance,
+        "parameters": parameters,
     }
     given = {
         **stub.kubbo_given,

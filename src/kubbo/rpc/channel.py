@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, cast
 from weakref import WeakSet
 
 from kubbo.cluster.background import Background
@@ -61,6 +61,25 @@ __all__ = ["Channel", "GenericReference"]
 T = TypeVar("T")
 
 
+class ReferOptions(TypedDict, total=False):
+    """What `Channel.refer` takes besides interface and target; see there."""
+
+    timeout: float | None
+    retries: int | None
+    idempotent: bool | None
+    attachments: Mapping[str, Value] | None
+    cluster: str | None
+    loadbalance: str | None
+    actives: int | None
+    mock: str | None
+    parameters: Mapping[str, Parameter] | None
+    filters: Sequence[Filter]
+    routers: Sequence[Router]
+    fallback: object
+    fallback_on: Collection[Failure]
+    merger: str | Merger
+
+
 class Channel:
     """Refers to remote interfaces. Use it by `async with`.
 
@@ -68,6 +87,8 @@ class Channel:
         timeout: seconds a call may take over all its attempts, where nothing more special
             is set; 1 by default.
         retries: further attempts of a call, where they are safe; 2 by default.
+        idempotent: every method may be run twice, where nothing more special says otherwise: then
+            calls are repeated as Dubbo repeats them.
         attachments: sent with every call.
         application: this application's name, which providers are told.
         naming: where targets are looked up: kubeconfig, context, namespace.
@@ -102,6 +123,7 @@ class Channel:
         *,
         timeout: float | None = None,
         retries: int | None = None,
+        idempotent: bool | None = None,
         attachments: Mapping[str, Value] | None = None,
         application: str = "",
         naming: NamingContext | None = None,
@@ -123,7 +145,7 @@ class Channel:
         self._options = Options(
             timeout,
             retries,
-            None,
+            idempotent,
             attachments or {},
             cluster=cluster,
             loadbalance=loadbalance,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kubbo.cluster.directory import Directory
     from kubbo.cluster.policies import Cluster
     from kubbo.cluster.routers import Router
+    from kubbo.config import Parameter
     from kubbo.config.layers import Explanation
     from kubbo.model import Handler, Result, ServiceKey, Signature, Value
     from kubbo.observe import Observer
@@ -386,6 +387,9 @@ def options(
     retries: int | None = None,
     idempotent: bool | None = None,
     attachments: Mapping[str, Value] | None = None,
+    cluster: str | None = None,
+    loadbalance: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
 ) -> T:
     """The same remote object with other options, like `options(greeter, timeout=3.0)`.
 
@@ -397,7 +401,15 @@ def options(
     """
     if not isinstance(stub, Stub):
         raise UsageError(f"{stub!r} is no stub; pass what Channel.refer returned")
-    given = Options(timeout, retries, idempotent, attachments or {})
+    given = Options(
+        timeout,
+        retries,
+        idempotent,
+        attachments or {},
+        cluster=cluster,
+        loadbalance=loadbalance,
+        parameters=parameters or {},
+    )
     return type(stub)(stub.kubbo_reference, given.over(stub.kubbo_options))
 
 

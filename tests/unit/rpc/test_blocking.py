@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 import threading
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from tests.unit.rpc.loopback import OutOfStockError, Shop, ShopHere, at, serving
 
+import kubbo
 from kubbo import ConfigError, DeadlineExceeded, RemoteException, TargetError, UsageError, blocking
+from kubbo.rpc.channel import ReferOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,3 +229,11 @@ print(channel.refer(Shop, target).who(), flush=True)
         provider,
     )
     assert out == "shop\n"
+
+
+def test_a_blocking_reference_takes_what_an_asynchronous_one_takes() -> None:
+    """The names of `ReferOptions` are the arguments of `Channel.refer`."""
+    arguments = set(inspect.signature(kubbo.Channel.refer).parameters)
+    assert set(ReferOptions.__annotations__) == arguments - {"self", "interface", "target"}
+    asynchronous = set(inspect.signature(kubbo.options).parameters)
+    assert set(inspect.signature(blocking.options).parameters) == asynchronous
