@@ -31,7 +31,7 @@ def test_help_lists_the_commands_and_the_exit_codes():
         assert word in shown.stdout
 
 
-@pytest.mark.parametrize("command", ["call", "endpoints", "serve", "map", "rbac"])
+@pytest.mark.parametrize("command", ["call", "endpoints", "serve", "map", "manifests", "rbac"])
 def test_each_command_has_examples(command):
     """A person copies a line and changes it."""
     shown = run(command, "--help")
