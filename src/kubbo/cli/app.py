@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     ),
     "config": ("kubbo.cli.config:config", "Explain, check and describe configurations."),
     "manifests": ("kubbo.cli.manifests:manifests", "Print what deploys a provider."),
+    "doctor": ("kubbo.cli.doctor:doctor", "Say why a deployment does not work."),
     "rbac": ("kubbo.cli.rbac:rbac", "Print the permissions that a consumer needs."),
     "demo": ("kubbo.cli.demo:demo", "See calls survive scaling, a kill and a rollout."),
 }

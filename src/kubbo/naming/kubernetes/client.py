@@ -1,7 +1,7 @@
 """HTTP to the API server: one page of a list, one watch stream, one object.
 
 This is no general Kubernetes client: it reads EndpointSlices, Services and, to tell why none is
-ready, Pods; it never writes.
+ready, Pods; `fetch` reads for `kubbo doctor`. It never writes: what it posts are questions.
 It turns HTTP into the events of the reflector and keeps no state but connections; what to
 do about a failure is the reflector's business.
 
@@ -219,6 +219,27 @@ class ClusterClient:
                 Failure(0, f"{self.access.server} answered with something that is no object")
             ) from None
 
+    async def fetch(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        accept: str = "application/json",
+        question: bytes | None = None,
+        within: float = _GET_TIMEOUT,
+    ) -> bytes:
+        """The body of any answer; with a `question`, as JSON, that of a review, which is posted.
+
+        `within` (seconds) bounds the whole request.
+
+        Raises:
+            ApiError: the server could not be reached, or refused.
+            ConfigError: there is no way to a token or a certificate.
+        """
+        return await self._read(
+            path, parameters or {}, within=within, accept=accept, question=question
+        )
+
     @asynccontextmanager
     async def watch(
         self,
@@ -284,9 +305,20 @@ class ClusterClient:
         return True
 
     # ------------------------------------------------------------ requests
-    async def _read(self, path: str, parameters: Mapping[str, str], *, within: float) -> bytes:
+    async def _read(
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        within: float,
+        accept: str = "application/json",
+        question: bytes | None = None,
+    ) -> bytes:
         try:
-            async with asyncio.timeout(within), self._request(path, parameters) as response:
+            async with (
+                asyncio.timeout(within),
+                self._request(path, parameters, accept=accept, question=question) as response,
+            ):
                 await self._check(response)
                 body = await _read_bounded(response, self._max_list_bytes)
         except (aiohttp.ClientError, OSError) as error:
@@ -301,11 +333,16 @@ class ClusterClient:
 
     @asynccontextmanager
     async def _request(
-        self, path: str, parameters: Mapping[str, str]
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        accept: str = "application/json",
+        question: bytes | None = None,
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         access = self.access
         headers = [
-            ("Accept", "application/json"),
+            ("Accept", accept),
             ("Accept-Encoding", "identity"),
             ("User-Agent", "kubbo"),
             *access.impersonate,
@@ -321,9 +358,13 @@ class ClusterClient:
                 else None
             )
             secure = await access.tls.context(certificate)
-        async with self._open_session().get(
+        if question is not None:
+            headers.append(("Content-Type", "application/json"))
+        async with self._open_session().request(
+            "GET" if question is None else "POST",
             access.server + path,
             params=parameters,
+            data=question,
             headers=headers,
             ssl=secure,
             server_hostname=(access.tls.server_name or None) if access.tls is not None else None,
@@ -353,7 +394,7 @@ class ClusterClient:
         return self._session
 
     async def _check(self, response: aiohttp.ClientResponse) -> None:
-        if response.status == 200:
+        if response.status in (200, 201):  # 201 is the answer to a review
             return
         if response.status == 401:
             self.access.identity.invalidate()

@@ -1,0 +1,113 @@
+"""Dialling an endpoint: does somebody listen, is it Dubbo, has it what the annotation says?
+
+A heartbeat is all that is sent first: every Dubbo provider answers it, and it calls nothing. Only
+where one answered is `$echo` asked of the services that its Service lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kubbo.config import Options
+from kubbo.doctor.bundle import Handshake, Lookup
+from kubbo.errors import Code, KubboError, RemoteException, RpcError
+from kubbo.wire.dubbo2.frames import HEADER, MAGIC
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["HEARTBEAT", "exported", "look_up", "shake"]
+
+_WITHIN: Final = 3.0  # seconds for the connection, and again for the answer
+_READ_BYTES: Final = 256
+_KEYS: Final = 10
+_DETAIL_CHARS: Final = 300
+
+# A request that is two-way and an event, serialized as hessian2; its body is Hessian's null.
+HEARTBEAT: Final = HEADER.pack(MAGIC, 0xE2, 0, 1, 1) + b"N"
+"""The first frame that is sent."""
+
+_UNKNOWN: Final = (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED, Code.UNKNOWN)
+"""What a status says when no such service was found: Java's 40 and 70, Kubbo's 60."""
+
+
+async def shake(address: str) -> Handshake:
+    """Dial `HOST:PORT`, send a heartbeat, and say what came back. Cancel safe."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_WITHIN):
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except TimeoutError:
+        return Handshake(address, "timeout", f"no connection within {_WITHIN:.0f} s")
+    except ConnectionRefusedError:
+        return Handshake(address, "refused")
+    except OSError as error:
+        return Handshake(address, "unreachable", error.strerror or str(error))
+    try:
+        writer.write(HEARTBEAT)
+        async with asyncio.timeout(_WITHIN):
+            answer = await reader.read(_READ_BYTES)
+    except TimeoutError:
+        return Handshake(address, "silent", f"no answer within {_WITHIN:.0f} s")
+    except OSError as error:
+        return Handshake(address, "closed", error.strerror or str(error))
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    if not answer:
+        return Handshake(address, "closed")
+    if answer.startswith(MAGIC):
+        return Handshake(address, "dubbo")
+    return Handshake(address, "other", _kind(answer))
+
+
+def _kind(answer: bytes) -> str:
+    shown = answer[:40].decode("ascii", "backslashreplace")
+    if answer.startswith(b"HTTP/1"):
+        return f"it answered as an HTTP/1 server: {shown!r}"
+    if answer[3:4] == b"\x04" and len(answer) >= 9:
+        return "it answered with an HTTP/2 SETTINGS frame: Triple or gRPC"
+    if answer[:2] in (b"\x15\x03", b"\x16\x03"):
+        return "it answered with a TLS record"
+    return f"it answered {shown!r}"
+
+
+async def exported(shaken: Handshake, keys: Sequence[str]) -> Handshake:
+    """Ask the provider for each service by `$echo`, which calls no method of it. Cancel safe."""
+    from kubbo.rpc.channel import Channel  # noqa: PLC0415 - most runs dial nobody
+
+    found: dict[str, bool] = {}
+    detail = ""
+    async with Channel(application="kubbo-doctor", config="") as channel:
+        for key in keys[:_KEYS]:
+            try:
+                reference = channel.generic(key, f"dubbo://{shaken.address}")
+                await reference.invoke("$echo", ["java.lang.Object"], ["?"], Options(_WITHIN))
+            except RpcError as error:
+                if error.code in _UNKNOWN and not isinstance(error, RemoteException):
+                    found[key] = False
+                    detail = detail or error.message[:_DETAIL_CHARS]
+            except KubboError:
+                continue  # a key that cannot be one: the rules for names tell that
+            else:
+                found[key] = True
+    return msgspec.structs.replace(shaken, exported=found, detail=detail)
+
+
+async def look_up(name: str) -> Lookup:
+    """Resolve a name as any process here does. Cancel safe."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(2 * _WITHIN):
+            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        return Lookup(name, error=f"no answer within {2 * _WITHIN:.0f} s")
+    except (OSError, UnicodeError) as error:
+        return Lookup(name, error=str(error))
+    return Lookup(name, sorted({str(each[4][0]) for each in found}))
