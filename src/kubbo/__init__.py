@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from kubbo.rpc.admission import ServingLimits
     from kubbo.rpc.channel import Channel, GenericReference
     from kubbo.rpc.context import CallContext, current_call
+    from kubbo.rpc.explain import explain
     from kubbo.rpc.filters import Filter
-    from kubbo.rpc.reference import explain, options
+    from kubbo.rpc.reference import options
     from kubbo.rpc.server import Server
     from kubbo.rpc.service import method, service
 
@@ -108,7 +109,7 @@ _HOMES = {
     "TargetError": "kubbo.errors",
     "UsageError": "kubbo.errors",
     "current_call": "kubbo.rpc.context",
-    "explain": "kubbo.rpc.reference",
+    "explain": "kubbo.rpc.explain",
     "method": "kubbo.rpc.service",
     "options": "kubbo.rpc.reference",
     "pojo": "kubbo.java",

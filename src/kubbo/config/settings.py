@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,6 +177,8 @@ def show_duration(seconds: float) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`, did you mean ...?` where something known is spelled nearly like it; else nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
+
     by_folded = {each.lower(): each for each in known}
     found = get_close_matches(word[:60].lower(), by_folded, 1, 0.6)
     return f", did you mean {by_folded[found[0]]!r}?" if found else ""

@@ -17,15 +17,13 @@ from kubbo.cluster.policies import DEFAULT_CLUSTER, make_policy
 from kubbo.cluster.selection import Selection
 from kubbo.cluster.warmup import warmup_of
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
-from kubbo.config.layers import Layer, Level, explain as explain_layers, merge, stack
-from kubbo.config.settings import SETTINGS, suggestion
+from kubbo.config.layers import Layer, Level, merge, stack
 from kubbo.errors import UsageError
 from kubbo.model import Deadline, Invocation, Kind
 from kubbo.observe import CallReport
 from kubbo.rpc.actives import Actives
 from kubbo.rpc.context import CURRENT
 from kubbo.rpc.filters import compose
-from kubbo.rpc.mock import parse_mock
 
 if TYPE_CHECKING:
     import random
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from kubbo.cluster.policies import Cluster
     from kubbo.cluster.routers import Router
     from kubbo.config import Parameter
-    from kubbo.config.layers import Explanation
     from kubbo.model import Handler, Result, ServiceKey, Signature, Value
     from kubbo.observe import Observer
     from kubbo.rpc.fallback import Fallback
@@ -48,7 +45,7 @@ if TYPE_CHECKING:
     from kubbo.wire.codec import Codec
     from kubbo.wire.hessian2 import TypeRegistry
 
-__all__ = ["Reference", "explain", "make_stub", "options"]
+__all__ = ["Reference", "make_stub", "options"]
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -169,6 +166,8 @@ class Reference:
             own = given.actives is not None or settled[2]
             handler = self._actives.around(chosen.actives, signature.name if own else "", handler)
         if chosen.mock:
+            from kubbo.rpc.mock import parse_mock  # noqa: PLC0415 - few have one
+
             handler = parse_mock(chosen.mock).around(signature, self._registry, handler)
         if self._fallback is not None:
             handler = self._fallback.around(signature, handler)
@@ -411,31 +410,3 @@ def options(
         parameters=parameters or {},
     )
     return type(stub)(stub.kubbo_reference, given.over(stub.kubbo_options))
-
-
-def explain(stub: object, setting: str, method: str = "") -> Explanation:
-    """Why a setting has its value for a stub's method, like `explain(greeter, "timeout", "greet")`.
-
-    Every layer is there, those of code and those of the configuration that is in use now; the
-    first one that says something wins. `method` is Python's name or Java's; without one it is
-    about all methods of the interface.
-
-    Raises:
-        UsageError: `stub` is no stub of a channel (or of several groups), or there is no such
-            setting or method.
-    """
-    reference = stub.kubbo_reference if isinstance(stub, Stub) else None
-    if not isinstance(stub, Stub) or not isinstance(reference, Reference):
-        raise UsageError(f"{stub!r} is no stub of one service; pass what Channel.refer returned")
-    row = SETTINGS.get(setting)
-    if row is None:
-        hint = suggestion(setting, SETTINGS)
-        raise UsageError(f"there is no setting {setting!r}{hint}")
-    given = stub.kubbo_options
-    if not method:
-        return explain_layers(row, reference.layers("", given=given), reference.problem())
-    for each in stub.kubbo_interface.methods.values():
-        if method in (each.name, each.signature.name):
-            layers = reference.layers(each.signature.name, declared=each.options, given=given)
-            return explain_layers(row, layers, reference.problem())
-    raise UsageError(f"{reference.service} has no method {method!r}")
