@@ -10,11 +10,14 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.testbed.processes import free_port
+
 from kubbo.sim.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 PORT = "20880"  # as the page has it; the provider takes a free one
+ADMIN_PORT = "20881"  # likewise, and a default
 KUBECONFIG = "/home/ann/.kube/config"  # likewise
 
 SERVICE = {
@@ -95,7 +98,8 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, "KUBECONFIG": str(config)}
         env.pop("KUBBO_TARGETS", None)
-        free = serve.replace(PORT, "0 --host 127.0.0.1")
+        admin = free_port()
+        free = serve.replace(PORT, "0 --host 127.0.0.1").replace(ADMIN_PORT, str(admin))
         async with shell(free, env) as provider:
             line = (await provider.stdout.readline()).decode()
             port = line.split()[-1]
@@ -105,7 +109,9 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
                 if command == "echo $?":
                     assert output == f"{code}\n", command
                     continue
-                async with shell(command.replace(f":{PORT}", f":{port}"), env) as process:
+                here = command.replace(f":{PORT}", f":{port}")
+                here = here.replace("kubbo health", f"kubbo health --port {admin}")
+                async with shell(here, env) as process:
                     printed, _ = await process.communicate()
                 text = printed.decode().replace(f":{port}", f":{PORT}")
                 text = text.replace(str(config), KUBECONFIG)
@@ -114,4 +120,4 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
             provider.send_signal(signal.SIGINT)
             await provider.communicate()
             assert provider.returncode == 0
-    assert len(page) == 31, "a command was added to the page, or was lost from it"
+    assert len(page) == 34, "a command was added to the page, or was lost from it"

@@ -126,9 +126,12 @@ def serve(
 
 
 def _end_before_serving(number: int, frame: object) -> NoReturn:
-    """Nobody knows this provider yet: nobody has to be told."""
+    """Nobody knows this provider yet: nobody has to be told.
+
+    An exception would be the module's that is being imported, which may do with it what it likes.
+    """
     del number, frame
-    raise SystemExit(_TERMINATED)
+    os._exit(_TERMINATED)
 
 
 async def _serve(
@@ -173,7 +176,7 @@ def _need(server: Server, channel: Channel, targets: Sequence[str]) -> None:
     """Have the server be ready only with a provider of each target."""
     for target in targets:
         # Nobody is called, so it has no service key.
-        server.ready_when(channel.generic("kubbo.ready-when", target))
+        server.ready_when(channel.generic("kubbo.ReadyWhen", target))
 
 
 def _cannot_listen(error: OSError, host: str | None, port: int | None, option: str) -> UsageError:
