@@ -79,14 +79,19 @@ def pods(namespace: Namespace, name: str) -> list[dict[str, Any]]:
     return found
 
 
+def await_pods(namespace: Namespace, name: str, count: int) -> list[dict[str, Any]]:
+    """The pods of an application, when there are so many."""
+    eventually(lambda: len(pods(namespace, name)) == count, f"{count} pods of {name} exist")
+    return pods(namespace, name)
+
+
 def adopt(namespace: Namespace, name: str, addresses: Sequence[str]) -> list[dict[str, Any]]:
     """Wait for as many pods as addresses, and do for them what a scheduler and a kubelet would."""
     plane = namespace.control_plane
     plane.ensure(
         "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "paper"}}
     )
-    eventually(lambda: len(pods(namespace, name)) == len(addresses), f"the pods of {name} exist")
-    found = pods(namespace, name)
+    found = await_pods(namespace, name, len(addresses))
     for pod, address in zip(found, addresses, strict=True):
         its_name = pod["metadata"]["name"]
         plane.call(
@@ -281,17 +286,12 @@ async def test_a_consumer_finds_it_by_its_key(
     address = provider_address()
     provider = printed("-n", namespace.name, "--name", "hello", "--replicas", "1")
     consumer = printed(
-        *("-n", namespace.name, "--name", "checkout", "--replicas", "0"),
+        *("-n", namespace.name, "--name", "checkout", "--consumer"),
         *("--consumes", f"kubernetes:///hello.{namespace.name}"),
+        what="greeter.consumer",
     )
-    # Its provider's side is not of interest here, and would claim the same service key.
-    access = [
-        each
-        for each in yaml.safe_load_all(consumer)
-        if each["kind"] in {"ServiceAccount", "Role", "RoleBinding"}
-    ]
     await asyncio.to_thread(apply, plane, provider)
-    await asyncio.to_thread(apply, plane, yaml.safe_dump_all(access))
+    await asyncio.to_thread(apply, plane, consumer)
     (pod,) = await asyncio.to_thread(adopt, namespace, "hello", [address])
     with running(pod, address):
         credentials = await asyncio.to_thread(kubeconfig_of, namespace, "checkout")
@@ -411,14 +411,16 @@ def test_the_page_leads_from_an_empty_folder_to_an_answer(
     control_plane: ControlPlane, tmp_path: Path, provider_address: Callable[[], str]
 ) -> None:
     """Every command of docs/deployment.md, in its order, prints what the page prints. What a node
-    would do after `kubectl apply` is done here: two pods run, and are ready.
+    would do after `kubectl apply` is done here: two pods run, and are ready; the consumer's
+    program runs with the credentials of its pods.
     """
     folder, tools = tmp_path / "folder", tmp_path / "tools"
     folder.mkdir()
     tools.mkdir()
     (tools / "kubectl").symlink_to(control_plane.programs / "kubectl")
-    [module] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    (folder / "greeter.py").write_text(module, encoding="utf-8")
+    files = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for name, text in zip(("greeter.py", "consumer.py"), files, strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
     env = {
         "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(tmp_path),
@@ -462,4 +464,20 @@ def test_the_page_leads_from_an_empty_folder_to_an_answer(
                     adopt(namespace, "greeter", addresses), addresses, strict=True
                 ):
                     stack.enter_context(running(pod, address, folder))
-    assert len([*commands()]) == 14, "a command was added to the page, or was lost from it"
+        (consumer, _) = await_pods(namespace, "consumer", 2)
+        (container,) = consumer["spec"]["containers"]
+        assert consumer["spec"]["serviceAccountName"] == "consumer"
+        credentials = {"KUBECONFIG": str(kubeconfig_of(namespace, "consumer"))}
+        calling = stack.enter_context(
+            subprocess.Popen(
+                [*container["command"], *container["args"]],
+                cwd=folder,
+                env=env | credentials | {each["name"]: each["value"] for each in container["env"]},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(calling.kill)
+        assert calling.stdout is not None
+        assert calling.stdout.readline() == "Hello Ann\n"
+    assert len([*commands()]) == 15, "a command was added to the page, or was lost from it"

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import sys
 import traceback
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,12 @@ from kubbo.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from importlib.machinery import ModuleSpec
     from types import ModuleType, TracebackType
 
     from kubbo.rpc.service import Interface
 
-__all__ = ["load_object", "make_implementations", "read_interfaces"]
+__all__ = ["check_program", "load_object", "make_implementations", "read_interfaces"]
 
 
 def load_object(text: str) -> object:
@@ -38,9 +40,7 @@ def load_object(text: str) -> object:
             f"{text!r} is no MODULE:OBJECT; write it like greeter:Greeter, "
             "for the class Greeter of ./greeter.py"
         )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    here = _import_from_here()
     module = _import(name, here)
     found: object = module
     for part in path.split("."):
@@ -49,6 +49,46 @@ def load_object(text: str) -> object:
         except AttributeError:
             raise UsageError(f"{name} has no {path!r}; {_offers(module)}") from None
     return found
+
+
+def _import_from_here() -> str:
+    """Put the current directory in front of the path; returns it."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return here
+
+
+def check_program(name: str) -> None:
+    """See that `python -m NAME` would find a module, without running it.
+
+    Raises:
+        UsageError: it would not.
+    """
+    here = _import_from_here()
+    spec = _find(name)
+    if spec is not None and spec.submodule_search_locations is not None:  # a package
+        spec = _find(f"{name}.__main__")
+    if spec is None:
+        raise UsageError(
+            f"`python -m {name}` would find no module in {here} or installed; write MODULE without "
+            ".py, and run this where it can be imported"
+        )
+
+
+def _find(name: str) -> ModuleSpec | None:
+    """Where a module is, without importing the packages that it is in."""
+    spec: ModuleSpec | None = None
+    whole = ""
+    for part in name.split("."):
+        inside = None if spec is None else spec.submodule_search_locations
+        if not part.isidentifier() or (spec is not None and inside is None):
+            return None
+        whole = f"{whole}.{part}" if whole else part
+        spec = PathFinder.find_spec(whole, inside)
+        if spec is None:
+            return None
+    return spec
 
 
 def _import(name: str, here: str) -> ModuleType:

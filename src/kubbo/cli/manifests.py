@@ -1,4 +1,4 @@
-"""`kubbo manifests`: what deploys a provider, for `kubectl apply`."""
+"""`kubbo manifests`: what deploys a provider, or a consumer, for `kubectl apply`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubbo.cli.loading import load_object, read_interfaces
+from kubbo.cli.loading import check_program, load_object, read_interfaces
 from kubbo.cli.options import cluster_options, own_namespace
 from kubbo.cli.output import write_line
 from kubbo.naming.target import FailoverTarget, KubernetesTarget, parse_target
 
 if TYPE_CHECKING:
-    from kubbo.manifests import Provider
+    from kubbo.manifests import Serving
 
 
 @click.command(
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Examples:
   kubbo manifests greeter:Greeter --image registry.example/greeter:1.0 -n shop | kubectl apply -f -
   kubbo manifests shop.main:make_services --image shop:2 --consumes kubernetes:///stock.store
+  kubbo manifests --consumer checkout --image checkout:1 --consumes kubernetes:///greeter.shop
 """
 )
 @click.argument("what", metavar="MODULE:OBJECT")
@@ -28,13 +29,18 @@ Examples:
     "--image",
     required=True,
     metavar="REFERENCE",
-    help="With `kubbo` in its PATH, and MODULE where it can be imported.",
+    help="With `kubbo` or `python` in its PATH, and MODULE where it can be imported.",
+)
+@click.option(
+    "--consumer",
+    is_flag=True,
+    help="A MODULE is given, which `python -m` runs: a program that serves nothing.",
 )
 @click.option(
     "--name",
     default="",
     metavar="NAME",
-    help="Of all objects, and of the application; the name that the service key gives without it.",
+    help="Of all objects, and of the application; else as the service key or MODULE gives it.",
 )
 @click.option("--replicas", type=click.IntRange(0, 10_000), default=2, show_default=True)
 @click.option(
@@ -89,6 +95,7 @@ def manifests(
     *,
     what: str,
     image: str,
+    consumer: bool,
     name: str,
     replicas: int,
     port: int,
@@ -106,39 +113,62 @@ def manifests(
     """Print the Kubernetes objects that run OBJECT of MODULE as a provider.
 
     A Deployment, two Services, a NetworkPolicy, a PodDisruptionBudget, a service account, and
-    with --consumes the Roles it needs. OBJECT is as for `kubbo serve`; a class is not
-    instantiated, a function is called. Nothing is asked of a cluster: the namespace is
-    --namespace, else that of the credentials, else "default".
+    with --consumes the Roles it needs; for a --consumer no Services and no NetworkPolicy. OBJECT
+    is as for `kubbo serve`; a class is not instantiated, a function is called. Nothing is asked
+    of a cluster: the namespace is --namespace, else that of the credentials, else "default".
     """
     # Imported when the command runs, not with the command line.
-    from kubbo.manifests import Provider, as_json, as_yaml, objects, registration  # noqa: PLC0415
-    from kubbo.naming.mapping import service_name  # noqa: PLC0415
+    from kubbo.manifests import Application, as_json, as_yaml, objects  # noqa: PLC0415
 
     targets = _kubernetes(consumes)
+    serving = None
+    if consumer:
+        check_program(what)
+        name = name or _name_of(what)
+    else:
+        name, serving = _read(what, name, port, admin_port)
+    application = Application(
+        what=what,
+        image=image,
+        name=name,
+        namespace=namespace or own_namespace(kubeconfig, context),
+        serving=serving,
+        replicas=replicas,
+        service_account=service_account,
+        consumes=targets,
+        grace=grace,
+        cpu=cpu,
+        memory=memory,
+    )
+    made = objects(application)
+    write_line((as_json(made) if output == "json" else as_yaml(made)).removesuffix("\n"))
+
+
+def _read(what: str, name: str, port: int, admin_port: int) -> tuple[str, Serving]:
+    """What a provider serves; `name`, or what the rule calls the Service of its first key."""
+    from kubbo.manifests import Serving, registration  # noqa: PLC0415
+    from kubbo.naming.mapping import service_name  # noqa: PLC0415
+
     found = load_object(what)
 
-    async def read() -> Provider:
+    async def read() -> tuple[str, Serving]:
         interfaces = await read_interfaces(found, what)
         application = name or service_name(interfaces[0].key)
-        return Provider(
-            what=what,
-            image=image,
-            name=application,
-            namespace=namespace or own_namespace(kubeconfig, context),
+        return application, Serving(
             services=tuple(each.key for each in interfaces),
             registration=await registration(interfaces, application=application, port=port),
             port=port,
             admin_port=admin_port,
-            replicas=replicas,
-            service_account=service_account,
-            consumes=targets,
-            grace=grace,
-            cpu=cpu,
-            memory=memory,
         )
 
-    made = objects(asyncio.run(read()))
-    write_line((as_json(made) if output == "json" else as_yaml(made)).removesuffix("\n"))
+    return asyncio.run(read())
+
+
+def _name_of(module: str) -> str:
+    """A name for what a module runs: its own, as Kubernetes takes it."""
+    from kubbo.manifests.names import SERVICE, near_name  # noqa: PLC0415
+
+    return near_name(module.rpartition(".")[2], SERVICE) or module
 
 
 def _kubernetes(texts: tuple[str, ...]) -> tuple[KubernetesTarget, ...]:

@@ -21,7 +21,7 @@ from typing import Final
 
 from kubbo.errors import UsageError
 
-__all__ = ["LABEL", "SERVICE", "SUBDOMAIN", "check_image", "check_name", "derived"]
+__all__ = ["LABEL", "SERVICE", "SUBDOMAIN", "check_image", "check_name", "derived", "near_name"]
 
 _LONGEST: Final = 63
 _DIGEST_CHARS: Final = 8
@@ -66,7 +66,7 @@ def check_name(name: str, form: Form, kind: str) -> str:
     """
     if len(name) <= form.longest and form.pattern.fullmatch(name):
         return name
-    near = _near(name, form)
+    near = near_name(name, form)
     advice = f"; did you mean {near!r}?" if near else ""
     shown = name if len(name) <= 300 else name[:300] + "..."
     raise UsageError(
@@ -75,7 +75,7 @@ def check_name(name: str, form: Form, kind: str) -> str:
     )
 
 
-def _near(name: str, form: Form) -> str:
+def near_name(name: str, form: Form) -> str:
     """A name of the form that is close to `name`; empty when nothing of it could stay."""
     text = _CAMEL.sub("-", name[: 4 * form.longest]).lower()
     text = re.sub(r"[^a-z0-9.-]+" if form.dots else r"[^a-z0-9-]+", "-", text)

@@ -17,41 +17,42 @@ from kubbo.manifests.workload import PORT_NAME
 from kubbo.naming.mapping import PROVIDER_LABEL, SERVICES_ANNOTATION
 
 if TYPE_CHECKING:
-    from kubbo.manifests.provider import Provider
+    from kubbo.manifests.application import Application, Serving
 
 __all__ = ["network_policy", "services"]
 
 
-def services(provider: Provider) -> list[dict[str, Any]]:
+def services(application: Application, serving: Serving) -> list[dict[str, Any]]:
     """The headless Service, and the one with an address."""
-    headless = provider.metadata()
+    headless = application.metadata()
     headless["labels"] = {**headless["labels"], PROVIDER_LABEL: "true"}
-    headless["annotations"] = {SERVICES_ANNOTATION: " ".join(map(str, provider.services))}
+    headless["annotations"] = {SERVICES_ANNOTATION: " ".join(map(str, serving.services))}
+    vip = application.metadata(derived(application.name, "vip"))
     return [
-        _service(provider, headless, {"clusterIP": "None"}),
-        _service(provider, provider.metadata(derived(provider.name, "vip")), {"type": "ClusterIP"}),
+        _service(application, serving, headless, {"clusterIP": "None"}),
+        _service(application, serving, vip, {"type": "ClusterIP"}),
     ]
 
 
 def _service(
-    provider: Provider, metadata: dict[str, Any], address: dict[str, str]
+    application: Application, serving: Serving, metadata: dict[str, Any], address: dict[str, str]
 ) -> dict[str, Any]:
     port = {
         "name": PORT_NAME,
         "appProtocol": "dubbo",
         "protocol": "TCP",
-        "port": provider.port,
+        "port": serving.port,
         "targetPort": PORT_NAME,
     }
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
-        "spec": {**address, "selector": provider.selector, "ports": [port]},
+        "spec": {**address, "selector": application.selector, "ports": [port]},
     }
 
 
-def network_policy(provider: Provider) -> dict[str, Any]:
+def network_policy(application: Application, serving: Serving) -> dict[str, Any]:
     """The pods of the cluster may connect to the provider's port; to its others nobody.
 
     Probes come from the pod's own node, which no policy keeps out. What the provider itself
@@ -60,14 +61,14 @@ def network_policy(provider: Provider) -> dict[str, Any]:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": provider.metadata(),
+        "metadata": application.metadata(),
         "spec": {
-            "podSelector": {"matchLabels": provider.selector},
+            "podSelector": {"matchLabels": application.selector},
             "policyTypes": ["Ingress"],
             "ingress": [
                 {
                     "from": [{"namespaceSelector": {}}],
-                    "ports": [{"protocol": "TCP", "port": provider.port}],
+                    "ports": [{"protocol": "TCP", "port": serving.port}],
                 }
             ],
         },

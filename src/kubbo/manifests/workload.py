@@ -17,7 +17,7 @@ from kubbo.manifests.registration import REGISTRATION_ANNOTATION
 from kubbo.rpc.container import DECLARED_PORTS
 
 if TYPE_CHECKING:
-    from kubbo.manifests.provider import Provider
+    from kubbo.manifests.application import Application, Serving
 
 __all__ = ["PORT_NAME", "deployment", "disruption_budget"]
 
@@ -33,32 +33,32 @@ _SPARE: Final = 5
 _TMP_SIZE: Final = "64Mi"
 
 
-def deployment(provider: Provider) -> dict[str, Any]:
-    """The Deployment of a provider."""
+def deployment(application: Application) -> dict[str, Any]:
+    """The Deployment of an application."""
+    template: dict[str, Any] = {"labels": application.selector}
+    if application.serving:
+        template["annotations"] = {REGISTRATION_ANNOTATION: application.serving.registration}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": provider.metadata(),
+        "metadata": application.metadata(),
         "spec": {
-            "replicas": provider.replicas,
-            "selector": {"matchLabels": provider.selector},
+            "replicas": application.replicas,
+            "selector": {"matchLabels": application.selector},
             "strategy": {
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0},
             },
             "template": {
-                "metadata": {
-                    "labels": provider.selector,
-                    "annotations": {REGISTRATION_ANNOTATION: provider.registration},
-                },
-                "spec": _pod(provider),
+                "metadata": template,
+                "spec": _pod(application),
             },
         },
     }
 
 
-def disruption_budget(provider: Provider) -> dict[str, Any]:
-    """One pod at a time may be evicted, also of a provider that has only one.
+def disruption_budget(application: Application) -> dict[str, Any]:
+    """One pod at a time may be evicted, also of an application that has only one.
 
     Pods that are not ready may always be: they serve nobody, and would hold up the drain of
     a node.
@@ -66,23 +66,27 @@ def disruption_budget(provider: Provider) -> dict[str, Any]:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": provider.metadata(),
+        "metadata": application.metadata(),
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": provider.selector},
+            "selector": {"matchLabels": application.selector},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
 
 
-def _pod(provider: Provider) -> dict[str, Any]:
+def _pod(application: Application) -> dict[str, Any]:
+    propagation = application.serving.propagation if application.serving else 0.0
+    # As process 1 a program that knows nothing of SIGTERM is not ended by it.
+    shared = {} if application.serving else {"shareProcessNamespace": True}
     return {
-        "serviceAccountName": provider.account,
+        **shared,
+        "serviceAccountName": application.account,
         # A token is a credential: it is there only where the API server has to be asked.
-        "automountServiceAccountToken": provider.asks_api_server,
+        "automountServiceAccountToken": application.asks_api_server,
         # Dozens of variables, one for each Service around, that only old programs read.
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": math.ceil(provider.propagation + provider.grace) + _SPARE,
+        "terminationGracePeriodSeconds": math.ceil(propagation + application.grace) + _SPARE,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -90,15 +94,15 @@ def _pod(provider: Provider) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": [
-            _spread(provider, "kubernetes.io/hostname"),
-            _spread(provider, "topology.kubernetes.io/zone"),
+            _spread(application, "kubernetes.io/hostname"),
+            _spread(application, "topology.kubernetes.io/zone"),
         ],
-        "containers": [_container(provider)],
+        "containers": [_container(application)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
 
 
-def _spread(provider: Provider, topology: str) -> dict[str, Any]:
+def _spread(application: Application, topology: str) -> dict[str, Any]:
     """Evenly, where that can be had: on a cluster of one node all of them run there.
 
     Counted for each revision, so that the pods which a rollout is about to end do not count.
@@ -107,41 +111,22 @@ def _spread(provider: Provider, topology: str) -> dict[str, Any]:
         "maxSkew": 1,
         "topologyKey": topology,
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": provider.selector},
+        "labelSelector": {"matchLabels": application.selector},
         "matchLabelKeys": ["pod-template-hash"],
     }
 
 
-def _container(provider: Provider) -> dict[str, Any]:
-    arguments = ["serve", provider.what, f"--port={provider.port}"]
-    ports = [{"name": PORT_NAME, "containerPort": provider.port}]
-    if provider.admin_port:
-        arguments.append(f"--admin-port={provider.admin_port}")
-        ports.append({"name": ADMIN_PORT_NAME, "containerPort": provider.admin_port})
-    arguments += [
-        f"--application={provider.name}",
-        f"--propagation={provider.propagation:g}",
-        f"--grace={provider.grace:g}",
-    ]
+def _container(application: Application) -> dict[str, Any]:
+    serving = application.serving
     return {
-        "name": "provider",
-        "image": provider.image,
-        "command": ["kubbo"],
-        # A kubelet would put the environment in for $(NAME).
-        "args": [each.replace("$(", "$$(") for each in arguments],
-        "ports": ports,
-        # A container is not told its ports otherwise; the server warns when it listens elsewhere.
-        "env": [
-            {
-                "name": DECLARED_PORTS,
-                "value": ",".join(f"{each['name']}={each['containerPort']}" for each in ports),
-            }
-        ],
+        "name": "provider" if serving else "consumer",
+        "image": application.image,
+        **(_serve(application, serving) if serving else _run(application)),
         "resources": {
-            "requests": {"cpu": provider.cpu, "memory": provider.memory},
-            "limits": {"memory": provider.memory},  # none of the processor: it only adds waits
+            "requests": {"cpu": application.cpu, "memory": application.memory},
+            # None of the processor: it only adds waits.
+            "limits": {"memory": application.memory},
         },
-        **probes(admin=bool(provider.admin_port)),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -149,3 +134,40 @@ def _container(provider: Provider) -> dict[str, Any]:
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the container's own
     }
+
+
+def _run(application: Application) -> dict[str, Any]:
+    """A program that only consumes: nothing of it is known that a kubelet could ask."""
+    return {
+        "command": ["python"],
+        "args": _literal(["-m", application.what]),
+        "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],  # its log is read while it runs
+    }
+
+
+def _serve(application: Application, serving: Serving) -> dict[str, Any]:
+    """A provider: what it runs, its ports and its probes."""
+    arguments = ["serve", application.what, f"--port={serving.port}"]
+    ports = [{"name": PORT_NAME, "containerPort": serving.port}]
+    if serving.admin_port:
+        arguments.append(f"--admin-port={serving.admin_port}")
+        ports.append({"name": ADMIN_PORT_NAME, "containerPort": serving.admin_port})
+    arguments += [
+        f"--application={application.name}",
+        f"--propagation={serving.propagation:g}",
+        f"--grace={application.grace:g}",
+    ]
+    declared = ",".join(f"{each['name']}={each['containerPort']}" for each in ports)
+    return {
+        "command": ["kubbo"],
+        "args": _literal(arguments),
+        "ports": ports,
+        # A container is not told its ports otherwise; the server warns when it listens elsewhere.
+        "env": [{"name": DECLARED_PORTS, "value": declared}],
+        **probes(admin=bool(serving.admin_port)),
+    }
+
+
+def _literal(arguments: list[str]) -> list[str]:
+    """Arguments in which a kubelet puts no variable in for $(NAME)."""
+    return [each.replace("$(", "$$(") for each in arguments]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -137,6 +138,22 @@ def test_targets_without_the_api_server_need_no_token(module):
     listed = objects(f"{module}:Greeter", *IMAGE, "--consumes", "dns:///stock.store:dubbo")
     assert not any(each["kind"].startswith("Role") for each in listed)
     assert deployment(listed)["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+def test_a_consumer_is_a_module_that_is_not_run(module):
+    """It is named after the module; of a package there has to be something to run."""
+    Path("Check_Out.py").write_text("raise SystemExit('it was run')", encoding="utf-8")
+    listed = objects("--consumer", "Check_Out", *IMAGE, "--consumes", "kubernetes:///a.shop")
+    assert deployment(listed)["metadata"]["name"] == "check-out"
+    assert [each["kind"] for each in listed][:3] == ["ServiceAccount", "Role", "RoleBinding"]
+    Path("package").mkdir()
+    Path("package/__init__.py").touch()
+    Path("package/run.py").touch()
+    assert deployment(objects("--consumer", "package.run", *IMAGE))["metadata"]["name"] == "run"
+    for wrong in ("package", "package.x", "nothing_here", "Check_Out.py", "", f"{module}:Greeter"):
+        shown = run("--consumer", wrong, *IMAGE)
+        assert (shown.exit_code, shown.stdout) == (2, "")
+        assert "would find no module" in shown.stderr
 
 
 def test_json_is_one_list(module):

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 import kubbo
 from kubbo.errors import UsageError
-from kubbo.manifests import Provider, as_json, as_yaml, objects, registration
+from kubbo.manifests import Application, Serving, as_json, as_yaml, objects, registration
 from kubbo.model import ServiceKey
 from kubbo.naming.mapping import parse_provided
 from kubbo.naming.target import KubernetesTarget
@@ -22,20 +22,31 @@ from kubbo.rpc.service import read_interface
 GREET = ServiceKey("com.example.GreetService", "", "1.0.0")
 STOCK = ServiceKey("com.example.Stock$Service", "eu", "2")
 
-PROVIDER = Provider(
-    what="greeter:Greeter",
-    image="registry.example/greeter:1.0",
-    name="greeter",
-    namespace="shop",
+SERVING = Serving(
     services=(GREET, STOCK),
     registration='{"dubbo.metadata.revision":"r"}',
     port=20880,
 )
+PROVIDER = Application(
+    what="greeter:Greeter",
+    image="registry.example/greeter:1.0",
+    name="greeter",
+    namespace="shop",
+    serving=SERVING,
+)
+CONSUMER = replace(PROVIDER, what="shop.checkout", name="checkout", serving=None)
 
 
-def made(**changes):
+def changed(**changes):
+    """The provider with other values, those of what it serves among them."""
+    own = {key: value for key, value in changes.items() if hasattr(PROVIDER, key)}
+    served = {key: value for key, value in changes.items() if key not in own}
+    return replace(PROVIDER, **own, serving=replace(SERVING, **served))
+
+
+def made(application=None, **changes):
     """The objects by kind; the two Services by name."""
-    listed = objects(replace(PROVIDER, **changes))
+    listed = objects(application or changed(**changes))
     return {each["kind"]: each for each in listed if each["kind"] != "Service"} | {
         each["metadata"]["name"]: each for each in listed if each["kind"] == "Service"
     }
@@ -256,6 +267,30 @@ def test_bindings_of_two_applications_do_not_replace_each_other():
     assert len(names) == 4
 
 
+def test_a_consumer_is_a_program_that_nobody_connects_to():
+    """It has a Role and a token, and what holds for every pod; no Service, no probe, no port."""
+    consumer = replace(CONSUMER, consumes=(KubernetesTarget("greeter"),), grace=3.0)
+    kinds = [each["kind"] for each in objects(consumer)]
+    assert kinds == [
+        *("ServiceAccount", "Role", "RoleBinding"),
+        *("PodDisruptionBudget", "Deployment"),
+    ]
+    template = made(consumer)["Deployment"]["spec"]["template"]
+    assert "annotations" not in template["metadata"]
+    spec = template["spec"]
+    assert spec["automountServiceAccountToken"] is True
+    assert spec["shareProcessNamespace"] is True, "SIGTERM has to end it"
+    assert spec["terminationGracePeriodSeconds"] == 8
+    (one,) = spec["containers"]
+    assert (one["command"], one["args"]) == (["python"], ["-m", "shop.checkout"])
+    assert not [key for key in one if key.endswith("Probe") or key == "ports"]
+    for key in ("securityContext", "resources", "volumeMounts"):
+        assert one[key] == container()[key]
+    for key in ("securityContext", "volumes"):
+        assert spec[key] == pod()[key]
+    assert "shareProcessNamespace" not in pod()
+
+
 # --- what is refused
 
 
@@ -286,7 +321,7 @@ def test_bindings_of_two_applications_do_not_replace_each_other():
 def test_what_the_api_server_or_a_kubelet_would_refuse(changes):
     """It is refused when the provider is made: nothing can be printed of it."""
     with pytest.raises(UsageError):
-        replace(PROVIDER, **changes)
+        changed(**changes)
 
 
 # --- as text
@@ -405,4 +440,4 @@ async def test_the_revision_changes_with_what_is_served():
 def test_every_pod_has_the_annotation_from_its_first_moment():
     """It stands in the template; the Deployment itself has no use for it."""
     template = made()["Deployment"]["spec"]["template"]
-    assert template["metadata"]["annotations"] == {"io.dubbo/metadata": PROVIDER.registration}
+    assert template["metadata"]["annotations"] == {"io.dubbo/metadata": SERVING.registration}
