@@ -16,7 +16,7 @@ ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
 .PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz fuzz-guided \
-  native wheels soak clean
+  native wheels soak doctor-score doctor-set clean
 
 help:
 	@echo "make demo        a consumer, three providers and an embedded cluster, in two minutes"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench       against grpcio, grpclib, Dubbo Java and the other Hessian codecs"
 	@echo "make fuzz        damaged input for every reader, 60 s each; property tests with new examples"
 	@echo "make soak        what make test tries, ten times as often: about an hour"
+	@echo "make doctor-score  how often kubbo doctor names what was broken; of a labelled set"
 	@echo "make native      only build the compiled codec into $(VENV); it needs cargo"
 	@echo "make wheels      both wheels, into dist/"
 	@echo "make setup       only install the development tools into $(VENV)"
@@ -127,6 +128,13 @@ soak: may-test testbed $(VENV)/.dev
 	  $(INSIDE) $(BIN)/pytest tests/cluster tests/property tests/sim -m soak -v -rP --timeout=0 $(ARGS)
 
 # --- to look at -------------------------------------------------------------------------------
+
+# docs/doctor.md. The set itself is made on a real control plane, as root: make doctor-set
+doctor-score: $(VENV)/.dev
+	$(BIN)/python -m tests.cluster.doctor.score
+
+doctor-set: testbed $(VENV)/.dev
+	$(INSIDE) $(BIN)/python -m tests.cluster.doctor.make $(ARGS)
 
 demo: $(VENV)/.runtime
 	@$(BIN)/kubbo demo $(ARGS)

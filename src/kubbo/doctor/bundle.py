@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
@@ -166,14 +166,14 @@ def cleaned(bundle: Bundle) -> Bundle:
     return msgspec.convert(_clean(msgspec.to_builtins(bundle)), Bundle)
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: object) -> object:
     if isinstance(value, str):
         return _clean_text(value)
     if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
+        fields = cast("dict[str, object]", value)
         return {_clean_text(name): _clean(each) for name, each in fields.items()}
     if isinstance(value, list):
-        return [_clean(each) for each in cast("list[Any]", value)]
+        return [_clean(each) for each in cast("list[object]", value)]
     return value
 
 

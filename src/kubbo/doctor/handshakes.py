@@ -1,7 +1,9 @@
 """Dialling an endpoint: does somebody listen, is it Dubbo, has it what the annotation says?
 
 A heartbeat is all that is sent first: every Dubbo provider answers it, and it calls nothing. Only
-where one answered is `$echo` asked of the services that its Service lists.
+where one answered it is asked what it exports: by Dubbo's MetadataService, which a Kubbo provider
+answers; else by `$echo` of each service that its Service lists, which a Java provider refuses for
+what it has not. (A Kubbo provider answers any `$echo`.) None of this calls a user's method.
 """
 
 from __future__ import annotations
@@ -9,23 +11,29 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
 from kubbo.config import Options
 from kubbo.doctor.bundle import Handshake, Lookup
 from kubbo.errors import Code, KubboError, RemoteException, RpcError
+from kubbo.model import ServiceKey
 from kubbo.wire.dubbo2.frames import HEADER, MAGIC
+from kubbo.wire.hessian2.kinds import ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from kubbo.rpc.channel import Channel
 
 __all__ = ["HEARTBEAT", "exported", "look_up", "shake"]
 
 _WITHIN: Final = 3.0  # seconds for the connection, and again for the answer
 _READ_BYTES: Final = 256
 _KEYS: Final = 10
+_SERVICES: Final = 1_000
 _DETAIL_CHARS: Final = 300
 
 # A request that is two-way and an event, serialized as hessian2; its body is Hessian's null.
@@ -79,25 +87,74 @@ def _kind(answer: bytes) -> str:
 
 
 async def exported(shaken: Handshake, keys: Sequence[str]) -> Handshake:
-    """Ask the provider for each service by `$echo`, which calls no method of it. Cancel safe."""
-    from kubbo.rpc.channel import Channel  # noqa: PLC0415 - most runs dial nobody
+    """Ask the provider whether it exports each service. Cancel safe."""
+    from kubbo.rpc.channel import Channel  # noqa: PLC0415 - when a provider answered
 
+    if not keys:
+        return shaken
+    async with Channel(application="kubbo-doctor", config="") as channel:
+        target = f"dubbo://{shaken.address}"
+        listed = await _listed(channel, target)
+        if listed:
+            found = {key: _normal(key) in listed for key in keys[:_KEYS]}
+            detail = (
+                "" if all(found.values()) else f"it exports {', '.join(sorted(listed)[:_KEYS])}"
+            )
+        else:
+            found, detail = await _echoed(channel, target, keys[:_KEYS])
+    return msgspec.structs.replace(shaken, exported=found, detail=detail[:_DETAIL_CHARS])
+
+
+async def _listed(channel: Channel, target: str) -> set[str]:
+    """The service keys that the provider's MetadataService lists; empty where it tells none."""
+    from kubbo.rpc.metadata import (  # noqa: PLC0415 - as above
+        METADATA_SERVICE,
+        METADATA_VERSION,
+        MetadataInfo,
+        ServiceInfo,
+    )
+
+    key = ServiceKey(METADATA_SERVICE, "", METADATA_VERSION)
+    reference = channel.generic(key, target, types=[MetadataInfo, ServiceInfo])
+    try:
+        result = await reference.invoke("getMetadataInfos", [], [], Options(_WITHIN))
+    except KubboError:
+        return set()
+    infos = cast("list[object]", result.value) if isinstance(result.value, ITEMS) else []
+    return {
+        str(told.key)[:_DETAIL_CHARS]
+        for info in infos
+        if isinstance(info, MetadataInfo)
+        for told in islice((info.services or {}).values(), _SERVICES)
+    }
+
+
+async def _echoed(
+    channel: Channel, target: str, keys: Sequence[str]
+) -> tuple[dict[str, bool], str]:
+    """Which services answer `$echo`, and the first refusal."""
     found: dict[str, bool] = {}
     detail = ""
-    async with Channel(application="kubbo-doctor", config="") as channel:
-        for key in keys[:_KEYS]:
-            try:
-                reference = channel.generic(key, f"dubbo://{shaken.address}")
-                await reference.invoke("$echo", ["java.lang.Object"], ["?"], Options(_WITHIN))
-            except RpcError as error:
-                if error.code in _UNKNOWN and not isinstance(error, RemoteException):
-                    found[key] = False
-                    detail = detail or error.message[:_DETAIL_CHARS]
-            except KubboError:
-                continue  # a key that cannot be one: the rules for names tell that
-            else:
-                found[key] = True
-    return msgspec.structs.replace(shaken, exported=found, detail=detail)
+    for key in keys:
+        try:
+            reference = channel.generic(key, target)
+            await reference.invoke("$echo", ["java.lang.Object"], ["?"], Options(_WITHIN))
+        except RpcError as error:
+            if error.code in _UNKNOWN and not isinstance(error, RemoteException):
+                found[key] = False
+                detail = detail or error.message
+        except KubboError:
+            continue  # a key that cannot be one: the rules for names tell that
+        else:
+            found[key] = True
+    return found, detail
+
+
+def _normal(key: str) -> str:
+    try:
+        return str(ServiceKey.parse(key))
+    except KubboError:
+        return key
 
 
 async def look_up(name: str) -> Lookup:

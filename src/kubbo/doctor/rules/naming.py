@@ -33,7 +33,7 @@ def find(facts: Facts) -> Iterator[Cause]:
             continue
         name = service.metadata.name
         try:
-            keys_of[name] = set(parse_provided(text))
+            keys_of[name] = {str(ServiceKey.parse(key)) for key in parse_provided(text)}
         except KubboError as error:
             if name in concerned:
                 yield _cause(service, "the annotation cannot be read", str(error))

@@ -75,7 +75,7 @@ def _shaken(facts: Facts, shake: Handshake) -> Iterator[Cause]:
             "not-exported",
             where,
             f"the provider does not export {', '.join(lacking)}",
-            (f"{shake.address} answered $echo of {lacking[0]} with: {shake.detail or 'no'}",),
+            (f"{shake.address}: {shake.detail or f'refused {lacking[0]}'}",),
             f"`kubbo describe dubbo://{shake.address}` lists what it exports: compare interface, "
             "group and version with the annotation kubbo.dev/services",
         )
