@@ -342,5 +342,5 @@ class Place:
             logs=self.logs,
             lookups=self.lookups,
             unread=unread,
-            nodes=[one for one in bundle.nodes if one.metadata.name in NODES or kind == "node"],
+
         )

@@ -77,9 +77,8 @@ def _waiting(
             where,
             f"{image!r} cannot be the name of an image",
             (said,),
-            "names of images are in lower case, tags may not be"
-            + (f": set image to {near!r}" if near != image else "; correct `image`")
-            + " in its Deployment",
+            (f"set image to {near!r}" if near != image else "correct `image`")
+            + " in its Deployment: only a tag may have capitals, and nothing a space",
         )
     if waiting.reason in _PULL:
         pulls = facts.events("Pod", pod.metadata, "Failed")

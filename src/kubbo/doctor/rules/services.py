@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kubbo.doctor.facts import Facts
-    from kubbo.doctor.objects import Pod, Service
+    from kubbo.doctor.objects import Pod, Service, Workload
     from kubbo.naming.kubernetes.objects import ServicePort
 
 _DEFAULT_NAMES = ("dubbo", "tri")
@@ -83,7 +83,7 @@ def _pods(facts: Facts, service: Service) -> Iterator[Cause]:
     text = ",".join(f"{key}={value}" for key, value in sorted((selector or {}).items()))
     idle = [one for one in facts.bundle.deployments if one in makers and not one.spec.replicas]
     if idle and all(not one.spec.replicas for one in makers):
-        yield _scaled(idle[0].metadata.name, f"the Service {name} selects {text}: no pod has it")
+        yield _scaled(idle[0], f"the Service {name} selects {text}: no pod has it")
     elif not makers and not any(
         matches(selector, pod.metadata.labels) for pod in facts.bundle.pods
     ):
@@ -113,20 +113,21 @@ def _near_labels(facts: Facts, service: Service) -> Iterator[str]:
             yield f"labels of {holder}: {told}"
 
 
-def _scaled(name: str, evidence: str) -> Cause:
+def _scaled(deployment: Workload, evidence: str) -> Cause:
+    name, namespace = deployment.metadata.name, deployment.metadata.namespace
     return Cause(
         "scaled-to-zero",
         f"Deployment/{name}",
         "the Deployment is to have no pods",
         ("replicas: 0", evidence),
-        f"kubectl scale deployment {name} --replicas=2",
+        f"kubectl scale deployment -n {namespace} {name} --replicas=2",
     )
 
 
 def _at_zero(facts: Facts) -> Iterator[Cause]:
     deployment = facts.deployment
     if deployment is not None and not deployment.spec.replicas:
-        yield _scaled(deployment.metadata.name, f"status.replicas: {deployment.status.replicas}")
+        yield _scaled(deployment, f"status.replicas: {deployment.status.replicas}")
 
 
 # ---------------------------------------------------------------------- ports
