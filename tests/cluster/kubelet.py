@@ -29,7 +29,7 @@ from tests.cluster.rollout_provider import ADMIN_PORT, PORT
 from tests.cluster.test_apiserver_conformance import administrator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.cluster.namespace import Namespace
 
@@ -116,8 +116,17 @@ class Kubelet:
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, KeyError):
                 async with asyncio.timeout(5), self._session.get(self._path) as response:
                     items: list[dict[str, Any]] = (await response.json())["items"]
+                self._forget_all_but({each["metadata"]["name"] for each in items})
                 await asyncio.gather(*(self._look(each) for each in items))
             await asyncio.sleep(PERIOD)
+
+    def _forget_all_but(self, names: set[str]) -> None:
+        """A dying API server may have deleted a Pod and not said so."""
+        for pod in [each for name, each in self.pods.items() if name not in names]:
+            if pod.code is not None:
+                del self.pods[pod.name]
+            else:
+                self._signal(pod, signal.SIGKILL)
 
     async def _look(self, item: dict[str, Any]) -> None:
         name = item["metadata"]["name"]
@@ -137,7 +146,7 @@ class Kubelet:
         if pod.code is not None:
             if pod.deleting:
                 await self._delete(name)
-                del self.pods[name]
+                self.pods.pop(name, None)
             else:
                 await self._set_status(pod, "Failed", ready=False)
             return
@@ -216,7 +225,13 @@ class Kubelet:
 
     # -- the Deployment
 
-    async def deploy(self, replicas: int, *, max_unavailable: str = "") -> None:
+    async def deploy(
+        self,
+        replicas: int,
+        *,
+        max_unavailable: str = "",
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
         """Create Service and Deployment; Kubernetes' own defaults unless told."""
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "here"}}
         await asyncio.to_thread(self.namespace.control_plane.ensure, "/api/v1/nodes", node)
@@ -226,7 +241,7 @@ class Kubelet:
             "replicas": replicas,
             "selector": {"matchLabels": {"app": APP}},
             "template": {
-                "metadata": {"labels": {"app": APP}},
+                "metadata": {"labels": {"app": APP}, "annotations": dict(annotations or {})},
                 "spec": {
                     "nodeName": "here",
                     "automountServiceAccountToken": False,

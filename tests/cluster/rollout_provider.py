@@ -22,6 +22,8 @@ import select
 import signal
 from typing import Any, Protocol
 
+from tests.cluster.greeter import GreetService, User
+
 import kubbo
 from kubbo.rpc.server import Server
 
@@ -44,8 +46,11 @@ class LedgerHere(Ledger):
         self.host = host
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    async def write(self, number: int, seconds: float) -> str:
+    def note(self, number: int) -> None:
         os.write(self._file, b"%d\n" % number)  # in the kernel: a SIGKILL does not lose it
+
+    async def write(self, number: int, seconds: float) -> str:
+        self.note(number)
         await asyncio.sleep(seconds)
         return f"{number} {self.host}"
 
@@ -54,9 +59,23 @@ class LedgerHere(Ledger):
         return f"{number} {self.host}"
 
 
+class GreeterHere(GreetService):
+    """What the Java peer can call; the user's id is the number."""
+
+    def __init__(self, ledger: LedgerHere) -> None:
+        self._ledger = ledger
+
+    async def greet(self, user: User) -> str:
+        self._ledger.note(user.id)
+        await asyncio.sleep(0.01)
+        return f"{user.id} {self._ledger.host}"
+
+
 async def serve(host: str, ledger: str, settings: dict[str, Any]) -> int:
     async with Server(PORT, host=host, admin_port=ADMIN_PORT, **settings) as server:
-        server.export(LedgerHere(host, ledger))
+        here = LedgerHere(host, ledger)
+        server.export(here)
+        server.export(GreeterHere(here))
         await server.serve_forever()
     return server.cut_off
 

@@ -44,9 +44,10 @@ WITHIN = 120.0  # seconds until a condition that must come true is given up
 
 @dataclass
 class Load:
-    """Calls at a steady rate, in the order of their numbers; `make` makes one."""
+    """So many calls a second, in the order of their numbers; `make` makes one."""
 
     make: Callable[[int], Coroutine[Any, Any, str]]
+    rate: int = RATE
     made: int = 0
     answered: set[int] = field(default_factory=set[int])
     failures: dict[int, Exception] = field(default_factory=dict[int, Exception])
@@ -67,7 +68,7 @@ class Load:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while not self._stopping:
-            while self.made < (loop.time() - began) * RATE:
+            while self.made < (loop.time() - began) * self.rate:
                 task = asyncio.create_task(self._call(self.made))
                 self.made += 1
                 self._calls.add(task)
