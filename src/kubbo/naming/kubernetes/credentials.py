@@ -220,6 +220,9 @@ class ExecPlugin:
         finally:
             if process.returncode is None:
                 process.kill()
+                # asyncio waits for the end of its output, too, and does not read it while too
+                # much is there already; nor does it end while a child of the plugin holds it.
+                process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
                 await process.wait()
         if status:
             raise ConfigError(

@@ -322,6 +322,17 @@ async def test_a_plugin_that_fails_is_named_with_what_to_do(
     assert says in str(caught.value)
 
 
+async def test_a_plugin_whose_child_stays_is_not_waited_for(tmp_path: Path, nowhere: Path) -> None:
+    """The child holds the output open; the plugin was ended because it wrote too much."""
+    program = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(5)'])\n"
+        "print('x' * 2**21)"
+    )
+    with pytest.raises(ConfigError, match="wrote more than"):
+        await load(plugin(tmp_path, program), nowhere).identity.token()
+
+
 async def test_a_plugin_that_is_not_installed_gives_its_hint(tmp_path: Path, nowhere: Path) -> None:
     """The kubeconfig's own installHint is passed on."""
     path = plugin(tmp_path, "", command="./no-such-plugin", installHint="run setup-cloud")
