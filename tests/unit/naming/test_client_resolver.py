@@ -135,7 +135,8 @@ def pod(server: ApiServer, name: str, reason: str) -> None:
 
 async def test_pods_tell_why_they_are_not_ready(server: ApiServer, context: NamingContext) -> None:
     """Where pods may be listed, the message and the funnel have their own reasons, those of pods
-    without an address too; a Service that works never asks for them."""
+    without an address too; a Service that works never asks for them. That nobody is there is
+    told at once, before anybody was asked."""
     service(server)
     for number, reason in enumerate(["ImagePullBackOff", "ImagePullBackOff", "CrashLoopBackOff"]):
         pod(server, f"greeter-{number}", reason)
@@ -144,7 +145,12 @@ async def test_pods_tell_why_they_are_not_ready(server: ApiServer, context: Nami
         await published.members("10.0.0.1")
         assert not server.requests["list", "pods"]
         server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
-        absent = await published.absent()
+        believed = await published.absent()
+        assert "was not asked yet" in believed.reason
+        absent = await published.until(
+            lambda one: isinstance(one, Absent) and "was not asked yet" not in one.reason
+        )
+        assert isinstance(absent, Absent)
         assert "0 of 3 pods ready: ImagePullBackOff (2), CrashLoopBackOff (1)" in absent.reason
         assert "kubectl describe pod -n shop greeter-0" in absent.reason
         assert absent.steps[-1].name == "pods"
@@ -212,7 +218,10 @@ async def test_reading_services_is_not_needed(server: ApiServer, context: Naming
     async with watching(opened(context)) as published:
         await published.members("10.0.0.1")
         server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
-        assert "whether it exists could not be asked" in (await published.absent()).reason
+        await published.until(
+            lambda one: isinstance(one, Absent)
+            and "whether it exists could not be asked" in one.reason
+        )
 
 
 # ------------------------------------------------------------------- trouble

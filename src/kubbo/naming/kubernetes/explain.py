@@ -41,13 +41,14 @@ def absent(
     namespace: str,
     port: Port,
     found: Service | None,
-    asked: bool,
+    asked: bool | None,
     source: str,
     pods: PodsSeen | None = None,
 ) -> str:
     """Why a healthy API server leaves us without a provider.
 
-    `found` is the Service when it could be read; `asked` and no `found`: there is none.
+    `found` is the Service when it could be read; `asked` and no `found`: there is none. `asked` is
+    None as long as nobody has asked, and False where no answer came.
     `source` says which cluster was asked. `pods` are those of the Service, if they were asked for.
     """
     where = f"Service {service!r} in namespace {namespace!r}"
@@ -74,10 +75,11 @@ def absent(
         leaving = f" and {joined.terminating} terminating" if joined.terminating else ""
         counted = f"{joined.not_ready} not ready{leaving}"
         return f"{where} exists and has no ready pod: {_pods(counted, namespace, found, pods)}"
-    if found is None:  # not allowed to read it, or it could not be asked
+    if found is None:  # not allowed to read it, or it could not be asked, or not yet
+        unknown = "was not asked yet" if asked is None else "could not be asked"
         return (
-            f"{where} has no ready pod: no endpoint is published for it (whether it exists could "
-            f"not be asked); check with `kubectl get service,endpointslices -n {namespace}`"
+            f"{where} has no ready pod: no endpoint is published for it (whether it exists "
+            f"{unknown}); check with `kubectl get service,endpointslices -n {namespace}`"
         )
     if not found.spec.selector and joined.verdict is Verdict.NO_SLICES:
         return (

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kubbo.naming.kubernetes.client import ClusterClient
-    from kubbo.naming.kubernetes.objects import EndpointSlice
+    from kubbo.naming.kubernetes.objects import EndpointSlice, Service
     from kubbo.naming.kubernetes.pods import PodsSeen
     from kubbo.naming.kubernetes.reflector import Failure, Reflector
     from kubbo.naming.kubernetes.view import SlicesView
@@ -213,6 +213,11 @@ class _Run:
             self._ask_at = None
         elif self._ask_at is None:
             self._ask_at = self._now()
+            if isinstance(self._told, Members):
+                # An empty view is believed at once. Every consumer has it at once, too: what may
+                # be said of it besides is not asked by all of them in the same moment.
+                self._ask_at += self._rng.uniform(0.0, _ASK_SPREAD)
+                self._say_absent(None, asked=None)
 
     async def _ask(self, follower: Follower) -> None:
         """Publish that there is nobody, and why: the Service is the second witness."""
@@ -230,6 +235,11 @@ class _Run:
             return  # the view has changed meanwhile: it has been told, or is asked about again
         self._ask_at = self._now() + self._ask_pause * self._rng.uniform(1.0, 1.5)
         self._ask_pause = min(2 * self._ask_pause, _ASK_MOST)
+        self._say_absent(service, asked=asked, pods=pods)
+
+    def _say_absent(
+        self, service: Service | None, *, asked: bool | None, pods: PodsSeen | None = None
+    ) -> None:
         joined = self._joined
         count = None if not asked else 0 if service is None else 1
         reason = explain.absent(
