@@ -219,8 +219,9 @@ async def test_reading_services_is_not_needed(server: ApiServer, context: Naming
         await published.members("10.0.0.1")
         server.store.delete("endpointslices", "greeter-one", namespace=SHOP)
         await published.until(
-            lambda one: isinstance(one, Absent)
-            and "whether it exists could not be asked" in one.reason
+            lambda one: (
+                isinstance(one, Absent) and "whether it exists could not be asked" in one.reason
+            )
         )
 
 
