@@ -90,8 +90,8 @@ def documented(namespace: Namespace) -> Path:
 
 
 def test_with_the_role_of_the_page_all_is_read_and_no_secret_is_kept(greeter: Namespace) -> None:
-    """The missing ConfigMap is named, nodes and nothing else are noted as unread. The saved file has
-    neither a Secret's data nor an argument, a variable or a foreign annotation, and says the same.
+    """The missing ConfigMap is named, nodes and nothing else are noted as unread. The saved file
+    has no Secret's data, argument, variable or foreign annotation in it, and says the same.
     """
     kubeconfig = documented(greeter)
     saved = greeter.directory / "bundle.json"

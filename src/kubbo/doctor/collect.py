@@ -57,6 +57,7 @@ T = TypeVar("T")
 
 _WITHIN: Final = 10.0  # seconds for one request
 _LOG_PODS: Final = 20
+_LOG_READY: Final = 3  # pods that are ready: what one cannot do, the others cannot
 _LOG_LINES: Final = 20
 _LOG_BYTES: Final = 16_384
 _LINE_CHARS: Final = 300
@@ -315,9 +316,9 @@ def _names(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _logs(facts: Facts) -> Iterable[tuple[str, str, bool]]:
-    """Containers whose log may say why their pod is not well."""
-    unwell = [pod for pod in facts.pods if not is_ready(pod)][:_LOG_PODS]
-    for pod in unwell:
+    """Containers whose log may say why their pod is not well, or what a well one lacks."""
+    well = [pod for pod in facts.pods if is_ready(pod)][:_LOG_READY]
+    for pod in [pod for pod in facts.pods if not is_ready(pod)][:_LOG_PODS] + well:
         for _, status in containers(pod):
             state = status.state
             if status.restart_count:

@@ -61,6 +61,10 @@ def _missing(facts: Facts) -> Iterator[str]:
             yield "the Service could not be read"
         elif not facts.ready_addresses(facts.service):
             yield f"the Service {subject.name} has no ready endpoint, and nothing says why"
+        shakes = facts.bundle.handshakes
+        silent = [one for one in shakes if one.outcome == "silent"]
+        if silent and not any(one.outcome == "dubbo" for one in shakes):
+            yield f"{silent[0].address} takes the connection and answers no heartbeat"
         return
     if subject.kind == "deployment" and facts.deployment is None:
         yield "the Deployment could not be read"

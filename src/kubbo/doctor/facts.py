@@ -98,7 +98,9 @@ class Facts:
                     else None
                 )
                 self.services = [
-                    one for one in bundle.services if matches(one.spec.selector, labels)
+                    one
+                    for one in bundle.services
+                    if matches(one.spec.selector, labels) or one.metadata.name == subject.name
                 ]
                 self.pods = [one for one in pods if matches(wanted, one.metadata.labels)]
             case _:

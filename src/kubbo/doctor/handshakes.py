@@ -58,8 +58,11 @@ async def shake(address: str) -> Handshake:
         return Handshake(address, "unreachable", error.strerror or str(error))
     try:
         writer.write(HEARTBEAT)
-        async with asyncio.timeout(_WITHIN):
-            answer = await reader.read(_READ_BYTES)
+        answer = await _answer(reader, _WITHIN)
+        if answer is None:  # an HTTP/1 server waits for the end of a line
+            writer.write(b"\r\n\r\n")
+            async with asyncio.timeout(_WITHIN / 3):
+                answer = await reader.read(_READ_BYTES)
     except TimeoutError:
         return Handshake(address, "silent", f"no answer within {_WITHIN:.0f} s")
     except OSError as error:
@@ -73,6 +76,15 @@ async def shake(address: str) -> Handshake:
     if answer.startswith(MAGIC):
         return Handshake(address, "dubbo")
     return Handshake(address, "other", _kind(answer))
+
+
+async def _answer(reader: asyncio.StreamReader, within: float) -> bytes | None:
+    """What came first, empty at the end of the stream, None when nothing came in time."""
+    try:
+        async with asyncio.timeout(within):
+            return await reader.read(_READ_BYTES)
+    except TimeoutError:
+        return None
 
 
 def _kind(answer: bytes) -> str:

@@ -16,14 +16,18 @@ PORT = 20880
 
 
 async def listening(
-    place: Place, serve: Callable[[str], Awaitable[Any]] | None, *, keys: str = ""
+    place: Place,
+    serve: Callable[[str], Awaitable[Any]] | None,
+    *,
+    keys: str = "",
+    port: tuple[str, int] | None = ("dubbo", PORT),
 ) -> None:
     """Ready pods on addresses of lo; `serve` listens at each."""
     place.dial = True
     metadata = {"labels": PROVIDER, "annotations": {"kubbo.dev/services": keys}} if keys else {}
 
     def make() -> None:
-        place.deployment()
+        place.deployment(port=port)
         place.service(metadata=metadata)
         place.ready()
         place.published(2)
@@ -103,7 +107,52 @@ lacking("interface", "com.example.HelloService")
 
 @scenario("wrong-target-port", "nobody-listens")
 async def _(place: Place) -> None:
+    await listening(place, None, port=None)
+
+
+@scenario("loopback-bound", "silent-log")
+async def _(place: Place) -> None:
     await listening(place, None)
+
+
+@scenario("wrong-protocol", "http-that-waits-for-a-line")
+async def _(place: Place) -> None:
+    async def serve(host: str) -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.0 400 Bad request syntax\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(talk, host, PORT)
+
+        async def close() -> None:
+            server.close()
+            await server.wait_closed()
+
+        place.closing.append(close)
+
+    await listening(place, serve)
+
+
+@scenario("unknown", "frozen")
+async def _(place: Place) -> None:
+    """Whoever takes a connection and says nothing may be anybody."""
+
+    async def serve(host: str) -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(talk, host, PORT)
+
+        async def close() -> None:
+            server.close()
+            await server.wait_closed()
+
+        place.closing.append(close)
+
+    await listening(place, serve)
 
 
 @scenario("loopback-bound", "ready-without-probe")

@@ -818,7 +818,13 @@ async def lose_node(place: Place, *condition: str) -> None:
 
     def make() -> None:
         place.plane.ensure(
-            "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-9"}}
+            "/api/v1/nodes",
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": "node-9"},
+                "spec": {"unschedulable": True},  # for the scenarios that come after
+            },
         )
         set_node(place.plane, "node-9", *condition)
         place.deployment(pod={"nodeName": "node-9", "tolerations": [{"operator": "Exists"}]})
@@ -878,6 +884,35 @@ def mapped(name: str, *services: dict[str, Any]) -> None:
             )
         await asyncio.to_thread(place.published, 2, services[0]["name"])
         place.target(services[0]["name"])
+
+
+@scenario("name-mapping", "rule-and-annotation-disagree")
+async def _(place: Place) -> None:
+    await working(place)
+    metadata = {"labels": PROVIDER, "annotations": {"kubbo.dev/services": KEY}}
+
+    def make() -> None:
+        place.service(metadata=metadata)
+        place.deployment("other")
+        place.status(RUNS, ready=True, labels={"app": "other"})
+        place.service("greet-service-1-0-0", selector={"app": "other"})
+
+    await asyncio.to_thread(make)
+    place.target()
+
+
+@scenario("selector-matches-nothing", "asked-by-deployment")
+async def _(place: Place) -> None:
+    await selecting(place, {"app": "greter"})
+    await asyncio.to_thread(place.available, 2)
+    place.subject = ("deployment", APP, None)
+
+
+@scenario("no-permission", "told-by-a-consumer")
+async def _(place: Place) -> None:
+    await working(place)
+    line = "not allowed to list and watch EndpointSlices in namespace 'store' (asked with a token)"
+    await asyncio.to_thread(place.log, "INFO checkout 2.0", line)
 
 
 PROVIDER = {"kubbo.dev/provider": "true"}

@@ -342,5 +342,4 @@ class Place:
             logs=self.logs,
             lookups=self.lookups,
             unread=unread,
-
         )

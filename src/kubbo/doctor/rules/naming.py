@@ -41,10 +41,14 @@ def find(facts: Facts) -> Iterator[Cause]:
         if (service.metadata.labels or {}).get(PROVIDER_LABEL) == "true":
             for key in keys_of[name]:
                 claims[key].append(name)
-    for service in facts.services:
-        name = service.metadata.name
-        for key in sorted(keys_of.get(name, ())):
-            yield from _claimed(service, key, claims.get(key, []), keys_of)
+    services = {one.metadata.name: one for one in facts.bundle.services}
+    for name, keys in keys_of.items():
+        for key in sorted(keys):
+            by_rule = services.get(service_name(ServiceKey.parse(key)))
+            if name in concerned:
+                yield from _claimed(services[name], key, claims.get(key, []), keys_of)
+            if by_rule is not None and {name, by_rule.metadata.name} & concerned:
+                yield from _contradicted(services[name], key, by_rule, keys_of)
 
 
 def _claimed(
@@ -65,6 +69,24 @@ def _claimed(
             f"the Service lists {key} and is not found by it",
             f'the label {PROVIDER_LABEL}: "true" is missing, and by its name the key leads to '
             f"the Service {by_rule!r}" + (", which lists other keys" if by_rule in keys_of else ""),
+        )
+
+
+def _contradicted(
+    service: Service, key: str, by_rule: Service, keys_of: dict[str, set[str]]
+) -> Iterator[Cause]:
+    """The annotation leads to one Service, the rule to another one, with other pods."""
+    other = by_rule.metadata.name
+    if (
+        other != service.metadata.name
+        and key not in keys_of.get(other, ())
+        and by_rule.spec.selector != service.spec.selector
+    ):
+        yield _cause(
+            service,
+            f"annotation and rule disagree about {key}",
+            f"the annotation of {service.metadata.name!r} lists it, and by its name it leads to "
+            f"the Service {other!r}, which has other pods",
         )
 
 

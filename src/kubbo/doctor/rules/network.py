@@ -47,8 +47,10 @@ def _shaken(facts: Facts, shake: Handshake) -> Iterator[Cause]:
             )
         case "refused" if pod is not None and is_ready(pod):
             line = loopback_line(facts, pod, port)
-            if line:
-                yield loopback_bound(pod, port, (seen, f"log: {line}"))
+            declared = _declares(pod, port)
+            if line or declared:
+                more = f"log: {line}" if line else f"the container declares port {port}"
+                yield loopback_bound(pod, port, (seen, more))
             else:
                 yield Cause(
                     "wrong-target-port",
@@ -81,6 +83,14 @@ def _shaken(facts: Facts, shake: Handshake) -> Iterator[Cause]:
         )
 
 
+def _declares(pod: Pod, port: str) -> bool:
+    return any(
+        str(each.container_port) == port
+        for one in pod.spec.containers or ()
+        for each in one.ports or ()
+    )
+
+
 def _lookups(facts: Facts) -> Iterator[Cause]:
     published = facts.subject.kind != "service" or (
         facts.service is not None
@@ -101,7 +111,7 @@ def _lookups(facts: Facts) -> Iterator[Cause]:
 def _policies(facts: Facts, service: Service) -> Iterator[Cause]:
     """Policies that let nobody in at a port of the Service."""
     pods = [one for one in facts.pods if matches(service.spec.selector, one.metadata.labels)]
-    if not pods or any(one.outcome in _REACHED for one in facts.bundle.handshakes):
+    if not pods:
         return
     pod = pods[0]
     applied = [
@@ -132,8 +142,8 @@ def _policies(facts: Facts, service: Service) -> Iterator[Cause]:
 def _timeouts(facts: Facts) -> list[str]:
     return [
         f"{one.address}: {one.outcome}"
+        + (" from here, so nobody enforces it here" if one.outcome in _REACHED else "")
         for one in facts.bundle.handshakes
-        if one.outcome == "timeout"
     ][:2]
 
 

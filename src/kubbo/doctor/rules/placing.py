@@ -20,7 +20,7 @@ MISSING: Final = re.compile(
     r"couldn't find key (?P<key>\S{1,253}) in (?P<kind2>ConfigMap|Secret) (?P<name2>\S{1,320})|"
     r"references non-existent (?P<kind3>config|secret) key: (?P<key3>\S{1,253})"
 )
-_PATIENCE: Final = 15.0  # seconds: a claim may be bound, a node may come
+_PATIENCE: Final = 5.0  # seconds: a claim may be bound, a node may come
 
 
 def find(facts: Facts) -> Iterator[Cause]:

@@ -1,7 +1,8 @@
 """What probes say of containers that run.
 
 Every start has failed probes in it. So a readiness probe counts after the time that its own
-numbers give it and a minute more, and the other two when they have led to a kill, or would.
+numbers give it, half a minute at least (a whole one where no event tells of it), and the other
+two when they have led to a kill, or would.
 """
 
 from __future__ import annotations
@@ -136,9 +137,10 @@ def _unready(facts: Facts, pod: Pod, spec: Container, age: float | None) -> Iter
     if spec.startup_probe is not None:
         startup = spec.startup_probe
         patience += startup.period_seconds * startup.failure_threshold
-    if age < max(_PATIENCE, patience):
-        return
     told = _unhealthy(facts, pod, "Readiness")
+    seen_enough = any(one.count >= probe.failure_threshold for one in told)
+    if age < max(_PATIENCE / 2 if seen_enough else _PATIENCE, patience):
+        return
     seen = [f"{one.reason}: {one.message} ({one.count} times)" for one in told[:1]]
     bound = _loopback(facts, pod, spec, seen)
     if bound is not None:
@@ -171,8 +173,8 @@ def loopback_bound(pod: Pod, port: str, evidence: tuple[str, ...]) -> Cause:
     return Cause(
         "loopback-bound",
         f"Pod/{pod.metadata.name}",
-        f"the process listens on port {port} of the loopback address, which nobody outside of "
-        "its pod reaches",
+        f"nobody listens on port {port} of the pod's address: the process most likely listens on "
+        "its loopback address only",
         evidence,
         "listen on all addresses: Server(host='0.0.0.0'), `kubbo serve --host 0.0.0.0`; in Java "
         "set dubbo.protocol.host",
