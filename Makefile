@@ -123,9 +123,9 @@ fuzz-guided: $(VENV)/.fuzz
 # docs/simulation.md; a part of it: make soak ARGS="-k kills"
 soak: may-test testbed $(VENV)/.dev
 	KUBBO_SIM_FAULTS=1000000 KUBBO_SIM_ROLLOUTS=500 KUBBO_SIM_HERDS=5 KUBBO_SIM_DNS=20 \
-	  KUBBO_SLICE_SETS=1000000 KUBBO_API_KILLS=50 KUBBO_SCALE_SERVICES=2000 \
+	  KUBBO_SLICE_SETS=1000000 KUBBO_API_KILLS=50 KUBBO_SCALE_SERVICES=2000 KUBBO_CANCELLATIONS=1000000 \
 	  KUBBO_ROLLOUTS=100 \
-	  $(INSIDE) $(BIN)/pytest tests/cluster tests/property tests/sim -m soak -v -rP --timeout=0 $(ARGS)
+	  $(INSIDE) $(BIN)/pytest tests/cluster tests/property tests/sim tests/unit/rpc/test_limits.py -m soak -v -rP --timeout=0 $(ARGS)
 
 # --- to look at -------------------------------------------------------------------------------
 

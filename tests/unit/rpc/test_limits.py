@@ -179,6 +179,7 @@ async def test_a_call_that_waits_for_its_turn_can_be_given_up() -> None:
 CANCELLATIONS = int(os.environ.get("KUBBO_CANCELLATIONS", "10000"))
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(0)
 async def test_cancelled_calls_leave_nothing_behind() -> None:
     """Calls that are cancelled at every stage of their way leave no future, id, task or request:
