@@ -126,6 +126,7 @@ async def test_everything_works_under_that_role(
     )
     with GreeterProcess(host):
         await asyncio.to_thread(namespace.pod, "one", host, app="greet-service-1-0-0")
+        await asyncio.to_thread(namespace.wait_ready, "greet-service-1-0-0", {host})
         naming = kubbo.NamingContext(kubeconfig=consumer.kubeconfig, environ={})
         async with kubbo.Channel(naming=naming, timeout=30.0) as channel:
             target = f"kubernetes:///greet-service-1-0-0.{namespace.name}:dubbo"
