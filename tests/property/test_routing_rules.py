@@ -13,7 +13,7 @@ from kubbo.cluster.routing import Consumer, account_for, parse, parse_text
 from kubbo.cluster.routing.addresses import parse_address
 from kubbo.cluster.routing.expressions import parse_expression
 from kubbo.cluster.routing.patterns import Glob
-from kubbo.cluster.routing.regex import Regex
+from kubbo.config.regex import Regex
 from kubbo.errors import ConfigError
 from kubbo.model import Deadline, Endpoint, Invocation, ServiceKey, Signature
 from kubbo.transport.dialer import State

@@ -11,9 +11,11 @@ and NetUtils.matchIpExpression.
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+from kubbo.config.regex import Regex
 
 __all__ = ["AddressMatch", "TextMatch", "is_any_address", "matches_address"]
 
@@ -21,8 +23,8 @@ ANY_HOST: Final = "0.0.0.0"  # noqa: S104 - Dubbo's word for every address, noth
 _LONGEST: Final = 1_000
 """Characters of a text that a regular expression is tried on."""
 
-NESTED_REPEAT: Final = re.compile(r"[+*}]\)+[+*{]")
-"""A repeated group that ends in a repeat: what makes a regular expression take for ever."""
+_compiled = lru_cache(256)(Regex)
+"""An override is asked for every member, and there are few expressions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class TextMatch:
             if self.prefix is not None:
                 return text.startswith(self.prefix)
             if self.regex is not None:
-                return re.fullmatch(self.regex, text[:_LONGEST]) is not None
+                return _compiled(self.regex).matches(text[:_LONGEST])
             if self.wildcard is not None:
                 return self.wildcard in ("*", text)
         if self.empty is not None:

@@ -28,19 +28,13 @@ org.apache.dubbo.rpc.cluster.configurator (3.3.6).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from kubbo.config.document import Mapping, Scalar, Sequence
-from kubbo.config.matching import (
-    NESTED_REPEAT,
-    AddressMatch,
-    TextMatch,
-    is_any_address,
-    matches_address,
-)
+from kubbo.config.matching import AddressMatch, TextMatch, is_any_address, matches_address
 from kubbo.config.options import Options
+from kubbo.config.regex import Regex
 from kubbo.config.settings import (
     CONSUMER,
     ENDPOINT_SETTINGS,
@@ -467,13 +461,12 @@ class _Reader:
         regex = words.get("regex")
         if regex is not None:
             try:
-                re.compile(regex)
-                refused = bool(NESTED_REPEAT.search(regex)) or len(regex) > 200
-            except (re.error, OverflowError, RecursionError):
-                refused = True
-            if refused:
+                Regex(regex)
+            except ValueError as error:
                 self._issues.error(
-                    node.place, f"{path}.regex", "this is no regular expression that can be tried"
+                    node.place,
+                    f"{path}.regex",
+                    f"this is no regular expression that can be tried: {error}",
                 )
                 regex = None
         return TextMatch(

@@ -22,12 +22,12 @@ from kubbo.cluster.routing import (
     expressions,
     parse,
     parse_text,
-    regex,
     rules,
     tags,
     zones,
 )
 from kubbo.cluster.routing.condition import DEFAULT_WEIGHT
+from kubbo.config import regex
 from kubbo.errors import ConfigError
 from kubbo.rpc.traffic import MAX_COPIES, Divert, Fault, Mirror
 

@@ -15,7 +15,7 @@ from kubbo.cluster.routing.addresses import parse_address
 from kubbo.cluster.routing.expressions import parse_expression
 from kubbo.cluster.routing.facts import as_text, endpoint_value
 from kubbo.cluster.routing.patterns import Glob, Range, Reference, parse_pattern
-from kubbo.cluster.routing.regex import MAX_STATES, Regex
+from kubbo.config.regex import MAX_STATES, Regex
 from kubbo.errors import ConfigError
 from kubbo.model import Deadline, Endpoint, Invocation, ServiceKey, Signature
 from kubbo.naming.kubernetes.slices import POD

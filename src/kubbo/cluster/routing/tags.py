@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from kubbo.cluster.routing.addresses import Address, parse_address
 from kubbo.cluster.routing.facts import FORCE_TAG, TAG, attachment, endpoint_value
 from kubbo.cluster.routing.patterns import Glob
-from kubbo.cluster.routing.regex import Regex
 from kubbo.cluster.routing.scope import parse_scope
+from kubbo.config.regex import Regex
 from kubbo.model import ServiceKey
 
 if TYPE_CHECKING:
