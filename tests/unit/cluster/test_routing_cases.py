@@ -69,7 +69,7 @@ def test_a_rule_that_cannot_be_meant_is_refused(case: Case) -> None:
     with pytest.raises(ConfigError) as caught:
         routers_of(case, random.Random(7))
     assert case.refused in str(caught.value)
-    assert str(caught.value).startswith("rules.yaml: ")
+    assert str(caught.value).startswith("rules.yaml:")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from kubbo.cluster.routing import (
 )
 from kubbo.cluster.routing.condition import DEFAULT_WEIGHT
 from kubbo.config import regex
+from kubbo.config.document import MAX_FILE_BYTES
 from kubbo.errors import ConfigError
 from kubbo.rpc.traffic import MAX_COPIES, Divert, Fault, Mirror
 
@@ -87,7 +88,7 @@ def test_the_defaults_of_the_page_are_those_of_the_code() -> None:
     assert f"`{zones.SPARE:g} * healthy / all`" in PAGE
     assert f"| `limit` | {MAX_COPIES} |" in PAGE
     assert f"has {len(CASES)} rules" in PAGE
-    assert (rules.MAX_BYTES, rules.MAX_DOCUMENTS, document.MAX_ITEMS) == (1 << 20, 1_000, 1_000)
+    assert (MAX_FILE_BYTES, rules.MAX_DOCUMENTS, document.MAX_ITEMS) == (1 << 20, 1_000, 1_000)
     assert (expressions.MAX_TERMS, regex.MAX_PATTERN) == (100, 200)
     limits = "1 MiB, 1,000 rules, 1,000 conditions a rule, 100 keys a condition"
     assert limits in PAGE.replace("\n", " ")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kubbo.cluster.routing import Consumer, parse, parse_text
+from kubbo.cluster.routing import Consumer, Disabled, parse, parse_text
 from kubbo.cluster.routing.addresses import parse_address
 from kubbo.cluster.routing.expressions import parse_expression
 from kubbo.cluster.routing.facts import as_text, endpoint_value
@@ -404,7 +404,7 @@ TO = "conditions: [{from: {match: 'a=b'}, to: [{match: 'c=d', "
         ("conditions: [{from: {}}]", "conditions[0]", "configVersion: v3.1"),
         ("conditions: ['']", "conditions[0]", "it is empty"),
         ("conditions: [=>, 'a=b=>c']", "conditions[1]", "'c' has no value"),
-        ("conditions: [], \tforce: x", "", "it is no YAML"),
+        ("conditions: [], \tforce: x", ":1:15", "this is no YAML"),
         ("conditions: []\nforce: maybe", "force", "'maybe' is not true or false"),
         ("conditions: []\nforce: 1", "force", "1 is not true or false"),
         ("conditions: []\nfroce: true", "the rule", "there is no key 'froce'; write 'force'"),
@@ -431,16 +431,16 @@ TO = "conditions: [{from: {match: 'a=b'}, to: [{match: 'c=d', "
         ("configVersion: v3.1\naffinityAware: {}", "affinityAware", "'key' is missing"),
         ("zoneAware: {minHealthy: 0}", "zoneAware.minHealthy", "0 is not a whole number"),
         ("zoneAware: {minHealty: 1}", "zoneAware", "write 'minHealthy'"),
-        ("zoneAware: {spillLoad: .nan}", "zoneAware.spillLoad", "nan is not a number"),
+        ("zoneAware: {spillLoad: .nan}", "zoneAware.spillLoad", "'.nan' is not a number"),
         ("script: x\ntype: javascript", "the rule", "script rules are not run"),
         ("kind: VirtualService\nspec: {}", "the rule", "mesh rules"),
         ("kind: DestinationRule", "the rule", "mesh rules"),
         ("a: b\n---\nconditions: [x]", "", "conditions"),
         ("rules: [{conditions: [x]}]", "rules[0]: conditions[0]", "'x' has no value"),
-        ("conditions: !!python/object:x []", "", "it is no YAML"),
-        ("conditions: [2020-99-99T00:00:00Z]", "", "it is no YAML"),
-        ("? [1]\n: 2", "", "it is no YAML"),
-        ("a: &a [*a]", "the rule", "are missing"),
+        ("conditions: !!python/object:x []", ":1:13", "tags are not read"),
+        ("conditions: [2020-99-99T00:00:00Z]", "conditions[0]", "has no value"),
+        ("? [1]\n: 2", ":1:3", "a key is a text"),
+        ("a: &a [*a]", ":1:8", "aliases are not read"),
     ],
 )  # fmt: skip
 def test_a_rule_that_cannot_be_read_says_where(text: str, place: str, problem: str) -> None:
@@ -479,11 +479,11 @@ key: a.D
 """
     routers = parse_text(text, source="r", consumer=ME)
     assert [each.name for each in routers] == [
-        "tag rule app (r, document 5)",
-        "condition rule a.C (r, document 3)",
-        "condition rule a.B (r, document 2)",
-        "condition rule a.D (r, document 7)",
-        "affinity rule (r, document 4)",
+        "tag rule app (r, line 15)",
+        "condition rule a.C (r, line 8)",
+        "condition rule a.B (r, line 4)",
+        "condition rule a.D (r, line 19)",
+        "affinity rule (r, line 12)",
         "zone rule (r)",
     ]
     everybody = members(Endpoint("h", 1))
@@ -499,7 +499,7 @@ def test_a_configuration_may_hold_the_rules() -> None:
 
 def test_rules_have_limits() -> None:
     """A text, a list, a condition: each has a most."""
-    with pytest.raises(ConfigError, match="1048576 are the most"):
+    with pytest.raises(ConfigError, match="more than 1048576 bytes"):
         parse_text("#" * (1 << 20) + "#", source="r", consumer=ME)
     with pytest.raises(ConfigError, match="1000 are the most"):
         parse({"conditions": ["=>"] * 1001}, source="r", consumer=ME)
@@ -511,6 +511,15 @@ def test_rules_have_limits() -> None:
     with pytest.raises(ConfigError, match="more than 100 keys"):
         parse({"conditions": [f"{many} =>"]}, source="r", consumer=ME)
     with pytest.raises(ConfigError, match="more than 1000 rules"):
-        parse_text("---\n" * 1001, source="r", consumer=ME)
-    with pytest.raises(ConfigError, match="it is no YAML"):
+        parse_text("---\nconditions: []\n" * 1001, source="r", consumer=ME)
+    with pytest.raises(ConfigError, match="nested more than 32"):
         parse_text("[" * 5_000, source="r", consumer=ME)
+
+
+@pytest.mark.parametrize(
+    ("word", "on"), [("yes", True), ("on", True), ("'true'", True), ("no", False), ("off", False)]
+)
+def test_a_switch_takes_the_words_that_java_takes(word: str, on: bool) -> None:
+    """Java reads YAML 1.1, in which `yes` and `off` are truth values."""
+    [rule] = parse_text(f"conditions: [a=b => ]\nenabled: {word}", source="r", consumer=ME)
+    assert isinstance(rule, Disabled) is not on

@@ -29,7 +29,15 @@ MAX_KEYS: Final = 50
 """Of a mapping, that are looked at for misspelt ones."""
 
 _SHOWN: Final = 80
-_BOOLEANS: Final = {"true": True, "false": False}
+_BOOLEANS: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+"""Also the words of YAML 1.1, which is what Java reads."""
 
 
 class Node:

@@ -11,6 +11,7 @@ from kubbo.cluster.routing.document import Node
 from kubbo.cluster.routing.facts import Consumer
 from kubbo.cluster.routing.tags import TagRouter, parse_tag_rule
 from kubbo.cluster.routing.zones import ZoneRouter, parse_zone_rule
+from kubbo.config.document import ConfigurationError, Issues, parse_yaml
 from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from kubbo.model import Invocation
 
 __all__ = ["Disabled", "in_order", "parse", "parse_text"]
-
-MAX_BYTES: Final = 1 << 20
-"""Of a file of rules: as much as a ConfigMap holds."""
 
 MAX_DOCUMENTS: Final = 1_000
 
@@ -131,22 +129,17 @@ def parse_text(
     Raises:
         ConfigError: it is no YAML, or one of them cannot be read; nothing is taken of such a text.
     """
-    import yaml  # noqa: PLC0415 - 20 ms that a consumer without rules never needs
-
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"{source}: {len(text)} characters; {MAX_BYTES} are the most")
+    issues = Issues()
+    documents = parse_yaml(text, source, issues)
+    if issues.fatal:
+        raise ConfigurationError(issues.all())
+    if len(documents) > MAX_DOCUMENTS:
+        raise ConfigError(f"{source}: more than {MAX_DOCUMENTS} rules")
     routers: list[Router] = []
-    try:
-        for number, document in enumerate(yaml.safe_load_all(text), 1):
-            if number > MAX_DOCUMENTS:
-                raise ConfigError(f"{source}: more than {MAX_DOCUMENTS} rules")
-            where = source if number == 1 else f"{source}, document {number}"
-            for place, rule in _rules_in(document, where):
-                routers.append(parse(rule, source=place, consumer=consumer, rng=rng))
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:
-        # What is no date, no number or no key is told by other classes than YAMLError.
-        problem = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ConfigError(f"{source}: it is no YAML: {problem}") from None
+    for number, document in enumerate(documents, 1):
+        where = source if number == 1 else f"{source}, line {document.place.line}"
+        for place, rule in _rules_in(document.value(), where):
+            routers.append(parse(rule, source=place, consumer=consumer, rng=rng))
     return in_order(routers)
 
 
