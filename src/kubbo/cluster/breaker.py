@@ -25,6 +25,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from kubbo.cluster.parameters import number
 from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -131,10 +132,7 @@ def read_rules(parameters: Mapping[str, Parameter]) -> BreakerRules | None:
         rule = name.removeprefix(PREFIX)
         if rule not in _FIELDS:
             raise ConfigError(f"{name} is no rule of a breaker; there are {', '.join(_FIELDS)}")
-        try:
-            given[rule] = float(value)
-        except ValueError:
-            raise ConfigError(f"{name}={value!r} is no number") from None
+        given[rule] = value if isinstance(value, bool) else number(parameters, name, 0)
     if not given.pop("enabled", 1.0):
         return None
     whole = {name: int(given[name]) for name in given if name in _WHOLE}

@@ -16,6 +16,7 @@ from kubbo.cluster.parallel import (
     Forking,
     Hedging,
 )
+from kubbo.cluster.parameters import number
 from kubbo.cluster.sequential import Available, Failfast, Failover
 from kubbo.errors import ConfigError
 
@@ -60,7 +61,7 @@ def _failsafe(retries: int, given: _Given, background: Background) -> Cluster:
 
 
 def _failback(retries: int, given: _Given, background: Background) -> Cluster:
-    tasks = _number(given, "failbacktasks", DEFAULT_FAILBACK_TASKS)
+    tasks = number(given, "failbacktasks", DEFAULT_FAILBACK_TASKS)
     return Failback(background, retries=retries, tasks=int(tasks))
 
 
@@ -76,13 +77,13 @@ def _broadcast(retries: int, given: _Given, background: Background) -> Cluster:
 
 def _forking(retries: int, given: _Given, background: Background) -> Cluster:
     del retries, background
-    return Forking(int(_number(given, "forks", DEFAULT_FORKS)))
+    return Forking(int(number(given, "forks", DEFAULT_FORKS)))
 
 
 def _hedging(retries: int, given: _Given, background: Background) -> Cluster:
     del retries, background
-    delay = _number(given, "hedge.delay", DEFAULT_HEDGE_DELAY)
-    return Hedging(delay, int(_number(given, "hedge.attempts", 2)))
+    delay = number(given, "hedge.delay", DEFAULT_HEDGE_DELAY)
+    return Hedging(delay, int(number(given, "hedge.attempts", 2)))
 
 
 _Make: TypeAlias = "Callable[[int, _Given, Background], Cluster]"
@@ -114,11 +115,3 @@ def make_policy(
     if make is None:
         raise ConfigError(f"cluster={name!r} is no policy; there are {', '.join(POLICIES)}")
     return make(retries, parameters, background)
-
-
-def _number(given: Mapping[str, Parameter], name: str, default: float) -> float:
-    value = given.get(name, default)
-    try:
-        return float(value)
-    except ValueError:
-        raise ConfigError(f"{name}={value!r} is no number") from None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kubbo.cluster.balancers.settings import number
+from kubbo.cluster.parameters import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

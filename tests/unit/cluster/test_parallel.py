@@ -228,6 +228,7 @@ def test_a_cancelled_race_leaves_nothing() -> None:
     [
         ("forking", {"forks": 0}, "forks=0"),
         ("forking", {"forks": "many"}, "no number"),
+        ("forking", {"forks": "nan"}, "no number"),
         ("hedging", {"hedge_delay": 0}, "hedge.delay"),
         ("hedging", {"hedge_attempts": 1}, "hedge.attempts"),
         ("failback", {"failbacktasks": 0}, "failbacktasks"),

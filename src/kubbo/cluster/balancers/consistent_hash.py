@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from kubbo.cluster.balancers.draw import Draw
-from kubbo.cluster.balancers.settings import number, numbers
+from kubbo.cluster.parameters import number, numbers
 
 if TYPE_CHECKING:
     import random

@@ -1,7 +1,8 @@
-"""Reading the parameters of balancers, which may come as text."""
+"""Reading the numbers among the parameters of a reference, which may come as text."""
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import TYPE_CHECKING
 
 from kubbo.errors import ConfigError
@@ -15,9 +16,13 @@ __all__ = ["number", "numbers"]
 
 
 def number(
-    parameters: Mapping[str, Parameter], name: str, default: float, least: float, most: float
+    parameters: Mapping[str, Parameter],
+    name: str,
+    default: float,
+    least: float = -inf,
+    most: float = inf,
 ) -> float:
-    """A parameter that is a number between `least` and `most`.
+    """A parameter that is a finite number between `least` and `most`; never NaN.
 
     Raises:
         ConfigError: it is none.
@@ -26,7 +31,9 @@ def number(
     try:
         value = float(given)
     except ValueError:
-        value = float("nan")
+        value = nan
+    if not -inf < value < inf:
+        raise ConfigError(f"{name}={given!r} is no number")
     if isinstance(given, bool) or not least <= value <= most:
         raise ConfigError(f"{name}={given!r} is not a number from {least:g} to {most:g}")
     return value
