@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubbo.cli.arguments import infer_type, parse_attachments, parse_json, parse_types
-from kubbo.cli.options import cluster_options, naming_context, output_option
+from kubbo.cli.options import cluster_options, naming_context, output_option, timeout_option
 from kubbo.cli.outcome import printable
 from kubbo.cli.output import render_json, write_line
 from kubbo.errors import EncodeError, Progress, RpcError, UsageError
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from kubbo.model import Value
     from kubbo.naming import NamingContext
     from kubbo.rpc.channel import Channel
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds. More than a program's 1 s: a person's call begins by finding the providers."""
 
 
 @click.command(
@@ -59,14 +56,7 @@ Examples:
 @click.option(
     "--attachment", multiple=True, metavar="KEY=VALUE", help="Sent with the call; repeatable."
 )
-@click.option(
-    "--timeout",
-    type=float,
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="For finding a provider and for its answer, over all attempts.",
-)
+@timeout_option("For finding a provider and for its answer, over all attempts.")
 @output_option("json", "json is one line; text indents it and shows a string without quotes.")
 @cluster_options
 def call(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kubbo.cli.options import cluster_options, naming_context, output_option
+from kubbo.cli.options import cluster_options, naming_context, output_option, timeout_option
 from kubbo.cli.outcome import printable
 from kubbo.cli.output import render_json, write_line
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from kubbo.cli.asking import Provider, Service
     from kubbo.naming import NamingContext
     from kubbo.rpc.definition import Definition
-
-DEFAULT_TIMEOUT: Final = 5.0
-"""Seconds, over all that is asked."""
 
 MAX_LINES: Final = 20_000
 """Of text. A provider may tell of a thousand services; nobody reads more than this."""
@@ -44,14 +41,7 @@ Java's Dubbo 3 tells the methods' names, and that only where it has a registry.
     help="The provider's application, which is the group of its metadata, where it does not "
     "tell the name by itself.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.001, max=3600),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="For finding a provider and for all its answers.",
-)
+@timeout_option("For finding a provider and for all its answers.")
 @output_option("text", "json is one line, with the parameters of the services too.")
 @cluster_options
 def describe(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import click
 
-from kubbo.cli.options import cluster_options, naming_context, output_option
+from kubbo.cli.options import cluster_options, naming_context, output_option, timeout_option
 from kubbo.cli.outcome import Exit, exit_code, printable
 from kubbo.cli.output import render_json, table, write_line
 from kubbo.errors import KubboError, UsageError
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from kubbo.model import Endpoint, Step
     from kubbo.naming.open import NamingContext
     from kubbo.naming.resolution import Resolution, Resolver
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds until the first view, without --watch."""
 
 
 @click.command(
@@ -42,14 +39,7 @@ Exit codes: 0 there are endpoints, 3 there are none (the reason is printed),
 @click.option(
     "--all", "everything", is_flag=True, help="Also those that may not be called: not ready, ..."
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=24 * 3600),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the first view, without --watch.",
-)
+@timeout_option("How long to wait for the first view, without --watch.")
 @output_option("text", "json is one object a line, one line for each view.")
 @cluster_options
 @click.pass_context

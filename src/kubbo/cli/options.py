@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
     from kubbo.naming.open import NamingContext
 
-__all__ = ["cluster_options", "naming_context", "output_option", "own_namespace"]
+__all__ = ["cluster_options", "naming_context", "output_option", "own_namespace", "timeout_option"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+DEFAULT_TIMEOUT: Final = 5.0
+"""Seconds. More than a program's 1 s: a person's call begins by finding the providers."""
 
 
 def cluster_options(command: F) -> F:
@@ -49,6 +52,18 @@ def output_option(default: str, description: str) -> Callable[[F], F]:
         type=click.Choice(["json", "text"]),
         default=default,
         show_default=True,
+        help=description,
+    )
+
+
+def timeout_option(description: str) -> Callable[[F], F]:
+    """`--timeout SECONDS`, up to a day."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True, max=24 * 3600),
+        default=DEFAULT_TIMEOUT,
+        show_default=True,
+        metavar="SECONDS",
         help=description,
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 import click
 
 from kubbo.cli.arguments import parse_attachments, parse_json
-from kubbo.cli.options import cluster_options, naming_context, output_option
+from kubbo.cli.options import cluster_options, naming_context, output_option, timeout_option
 from kubbo.cli.outcome import Exit, exit_code, printable
 from kubbo.cli.output import render_json, table, write_line
 from kubbo.errors import ConfigError, KubboError, UsageError
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from kubbo.model import Endpoint
     from kubbo.naming.open import NamingContext
     from kubbo.naming.resolution import Resolution, Resolver
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds until the endpoints are known."""
 
 MAX_BYTES: Final = 1 << 20
 """Of a file of rules: as much as a ConfigMap holds."""
@@ -72,14 +69,7 @@ Exit codes: 0 somebody may take the call, 2 a rule cannot be read,
     metavar="KEY=VALUE",
     help="Of the consumer, for rules like region=$region; else $KUBBO_PARAMETERS.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=24 * 3600),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the endpoints.",
-)
+@timeout_option("How long to wait for the endpoints.")
 @output_option("text", "json is one object.")
 @cluster_options
 @click.pass_context
