@@ -20,7 +20,7 @@ from kubbo.errors import Code, ConfigError, DeadlineExceeded, Progress, RpcError
 if TYPE_CHECKING:
     from kubbo.model import Deadline
 
-__all__ = ["MAX_QUEUE", "Bulkhead", "Fixed", "Limit"]
+__all__ = ["MAX_QUEUE", "Bulkhead", "Fixed", "Limit", "overloaded"]
 
 MAX_QUEUE: Final = 100_000
 """Calls that may wait before one bulkhead; a few hundred bytes each, besides what they carry."""
@@ -28,6 +28,13 @@ MAX_QUEUE: Final = 100_000
 LEAST_REST: Final = 0.05
 MOST_REST: Final = 1.0
 """Seconds between which callers are asked to stay away: about as long as calls take now."""
+
+
+def overloaded(text: str, rest: float) -> RpcError:
+    """What is told to a call that is not let in; its caller stays away for `rest` seconds."""
+    error = RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
+    error.retry_after = rest
+    return error
 
 
 class Limit(Protocol):
@@ -193,10 +200,7 @@ class Bulkhead:
             heapq.heapify(self._worst)
 
     def _overloaded(self) -> RpcError:
-        error = RpcError(
-            Code.RESOURCE_EXHAUSTED,
-            f"overloaded: {self.name} runs {self.running} calls and {self.waiting} wait",
-            progress=Progress.NOT_SENT,
+        return overloaded(
+            f"{self.name} runs {self.running} calls and {self.waiting} wait",
+            min(max(self._average, LEAST_REST), MOST_REST),
         )
-        error.retry_after = min(max(self._average, LEAST_REST), MOST_REST)
-        return error

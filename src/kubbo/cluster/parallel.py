@@ -138,7 +138,7 @@ class _Race:
     """Attempts of one call that run at the same time; who still runs at the end is cancelled."""
 
     def __init__(self) -> None:
-        self.running: set[asyncio.Task[Result]] = set()
+        self.running: dict[asyncio.Task[Result], None] = {}  # in the order of starting
         self.failures: list[RpcError] = []
 
     async def __aenter__(self) -> Self:
@@ -151,7 +151,7 @@ class _Race:
 
     def start(self, attempt: Coroutine[Any, Any, Result]) -> None:
         """One more runner."""
-        self.running.add(asyncio.create_task(attempt))
+        self.running[asyncio.create_task(attempt)] = None
 
     async def wait(self, timeout: float | None) -> Result | None:  # noqa: ASYNC109 - of the wait
         """The first result; None when a runner failed, or `timeout` seconds brought nothing.
@@ -159,25 +159,26 @@ class _Race:
         Raises:
             Exception: a provider ran the method, and this is what it threw.
         """
-        done, self.running = await asyncio.wait(
+        done, _ = await asyncio.wait(
             self.running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
         )
         results = self._collect(done)
         return results[0] if results else None
 
     async def finish(self) -> list[Result]:
-        """Every result, when the last runner has ended.
+        """Every result in the order of starting, when the last runner has ended.
 
         Raises:
             Exception: see `wait`.
         """
-        done, self.running = await asyncio.wait(self.running)
+        done, _ = await asyncio.wait(self.running)
         return self._collect(done)
 
     def _collect(self, done: set[asyncio.Task[Result]]) -> list[Result]:
         thrown: list[BaseException] = []
         results: list[Result] = []
-        for task in done:
+        for task in [each for each in self.running if each in done]:
+            del self.running[task]
             error = task.exception()
             if error is None:
                 results.append(task.result())

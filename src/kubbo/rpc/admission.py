@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from kubbo.cluster.bulkhead import Bulkhead, Fixed
+from kubbo.cluster.bulkhead import Bulkhead, Fixed, overloaded
 from kubbo.cluster.gradient import Gradient
-from kubbo.errors import Code, ConfigError, Progress, RpcError
+from kubbo.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,13 +108,7 @@ class Door:
         for rate in self._rates:
             wait = rate.take(now)
             if wait:
-                error = RpcError(
-                    Code.RESOURCE_EXHAUSTED,
-                    f"overloaded: {self._name} takes no more calls a second (tps)",
-                    progress=Progress.NOT_SENT,
-                )
-                error.retry_after = wait
-                raise error
+                raise overloaded(f"{self._name} takes no more calls a second (tps)", wait)
         entered: list[Bulkhead] = []
         try:
             for bulkhead in self._bulkheads:

@@ -35,10 +35,6 @@ class Provider(Protocol):
         """Forget a connection that is lost."""
         ...
 
-    def cancel_call(self, request: Request) -> None:
-        """End a request that its consumer has given up."""
-        ...
-
     def receive_call(self, connection: Inbound, call: int, payload: bytes, *, oneway: bool) -> None:
         """Take a request; it is answered through `connection`, unless it is one-way."""
         ...
@@ -90,7 +86,7 @@ class Inbound:
         elif type(event) is CallEnded:
             request = self.requests.get(event.call)
             if request is not None:
-                self._provider.cancel_call(request)
+                request.give_up()
 
     def link_lost(self, reason: str) -> None:
         """See `Receiver`. Its calls go on: what they do may matter to more than their caller."""

@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kubbo.errors import Code, DecodeError, EncodeError, Progress, RpcError, UsageError
+from kubbo.cluster.bulkhead import overloaded
+from kubbo.errors import Code, DecodeError, EncodeError, RpcError, UsageError
 from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import Deadline, Invocation, Result
 from kubbo.naming.open import NamingContext
@@ -253,24 +254,21 @@ class Server:
         """The interfaces that are exported."""
         return self._exports.interfaces()
 
-    def _overloaded(self, text: str) -> RpcError:
-        error = RpcError(Code.RESOURCE_EXHAUSTED, f"overloaded: {text}", progress=Progress.NOT_SENT)
-        error.retry_after = OVERLOADED_REST
-        return error
-
     def _receive(self, payload: bytes) -> ReceivedCall:
         """Decode a request that may be let in."""
         size = len(payload)
         if size > self._budget.left_bytes:
-            raise self._overloaded("the calls in progress hold too many bytes (max_held_bytes)")
+            raise overloaded(
+                "the calls in progress hold too many bytes (max_held_bytes)", OVERLOADED_REST
+            )
         full = len(self._calls) >= self._max_calls
         text = f"{self._max_calls} calls are in progress (max_calls)"
         if full and size > PROBE_BYTES:
-            raise self._overloaded(text)
+            raise overloaded(text, OVERLOADED_REST)
         received = self._codec.decode_request(payload, self._exports)
         self._exports.check(received)
         if full and not self._exports.is_probe(received):
-            raise self._overloaded(text)
+            raise overloaded(text, OVERLOADED_REST)
         return received
 
     # -- life
@@ -467,10 +465,6 @@ class Server:
             connection.requests[call] = request
         self._budget.take(len(payload))
         _start(self._serve(request, len(payload)), self._calls, self._ended)
-
-    def cancel_call(self, request: Request) -> None:
-        """See `Provider`."""
-        request.give_up()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
