@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,26 +19,20 @@ from kubbo.rpc.admission import PRIORITY, ServingLimits, priority_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from contextlib import AbstractAsyncContextManager
 
 
-def limited(
+@asynccontextmanager
+async def limited(
     here: ShopHere,
     limits: ServingLimits | None = None,
     methods: Mapping[str, ServingLimits] | None = None,
     **arguments: Any,
-) -> AbstractAsyncContextManager[kubbo.Server]:
+) -> AsyncIterator[kubbo.Server]:
     """A provider of Shop with limits."""
-    from contextlib import asynccontextmanager
-
-    @asynccontextmanager
-    async def run() -> AsyncIterator[kubbo.Server]:
-        async with kubbo.Server(0, host="127.0.0.1", **arguments) as server:
-            server.export(here, Shop, limits=limits, methods=methods)
-            await server.start()
-            yield server
-
-    return run()
+    async with kubbo.Server(0, host="127.0.0.1", **arguments) as server:
+        server.export(here, Shop, limits=limits, methods=methods)
+        await server.start()
+        yield server
 
 
 async def test_a_full_service_answers_overloaded_at_once() -> None:
@@ -128,16 +124,30 @@ async def test_probes_are_let_in_however_full_it_is() -> None:
         await busy
 
 
-async def test_a_cancelled_call_is_dropped_at_every_hop() -> None:
-    """Its consumer tells the provider, whose handler is cancelled, and with it the call that the
-    handler makes itself; nothing is answered, and the connections go on."""
+@dataclass
+class Hops:
+    """A consumer, a provider whose `nested` waits for a second one, and that one."""
+
+    shop: Shop
+    onward: Shop
+    far: ShopHere
+    channels: tuple[kubbo.Channel, ...]
+
+    async def at_rest(self) -> None:
+        """The call has gone from the far handler and from both channels."""
+        await self.far.broken_off("far")
+        await until(lambda: all(nothing_left(channel) for channel in self.channels))
+
+
+@asynccontextmanager
+async def two_hops() -> AsyncIterator[Hops]:
     far = ShopHere("far")
     near = ShopHere("near")
     async with (
         serving(far) as far_server,
-        kubbo.Channel(timeout=20.0) as between,
+        kubbo.Channel(timeout=500.0) as between,
         serving(near) as near_server,
-        kubbo.Channel(timeout=20.0) as channel,
+        kubbo.Channel(timeout=500.0) as channel,
     ):
         onward = between.refer(Shop, at(far_server))
 
@@ -146,15 +156,21 @@ async def test_a_cancelled_call_is_dropped_at_every_hop() -> None:
 
         near.nested_call = nested
         shop = channel.refer(Shop, at(near_server))
-        call = asyncio.create_task(shop.nested())
-        await far.begun("far")
+        yield Hops(shop, onward, far, (channel, between))
+
+
+async def test_a_cancelled_call_is_dropped_at_every_hop() -> None:
+    """Its consumer tells the provider, whose handler is cancelled, and with it the call that the
+    handler makes itself; nothing is answered, and the connections go on."""
+    async with two_hops() as hops:
+        call = asyncio.create_task(hops.shop.nested())
+        await hops.far.begun("far")
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await far.broken_off("far")
-        await until(lambda: nothing_left(channel) and nothing_left(between))
-        assert await shop.who() == "near"
-        assert await onward.who() == "far"
+        await hops.at_rest()
+        assert await hops.shop.who() == "near"
+        assert await hops.onward.who() == "far"
 
 
 async def test_a_call_that_waits_for_its_turn_can_be_given_up() -> None:
@@ -325,25 +341,11 @@ async def test_the_deadline_is_one_over_three_hops() -> None:
 
 async def test_an_expired_call_is_dropped_at_every_hop() -> None:
     """Each hop has the deadline of the first and cancels its handler by itself."""
-    far = ShopHere("far")
-    near = ShopHere("near")
-    async with (
-        serving(far) as far_server,
-        kubbo.Channel(timeout=500.0) as between,
-        serving(near) as near_server,
-        kubbo.Channel(timeout=500.0) as channel,
-    ):
-        onward = between.refer(Shop, at(far_server))
-
-        async def nested() -> str:
-            return await onward.wait("far")
-
-        near.nested_call = nested
-        shop = kubbo.options(channel.refer(Shop, at(near_server)), timeout=0.5, retries=0)
+    async with two_hops() as hops:
+        shop = kubbo.options(hops.shop, timeout=2.0, retries=0)
         with pytest.raises(kubbo.DeadlineExceeded):
             await shop.nested()
-        await far.broken_off("far")
-        await until(lambda: nothing_left(channel) and nothing_left(between))
+        await hops.at_rest()
 
 
 async def test_an_overloaded_provider_is_left_alone_for_as_long_as_it_asks() -> None:
