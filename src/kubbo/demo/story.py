@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import kubbo
+from kubbo.cluster.warmup import DEFAULT_WARMUP
 from kubbo.demo.load import Load, Provider, Tally
 from kubbo.demo.node import NAMESPACE, SERVICE, Node, NodeError, service_object
 from kubbo.demo.pod import PROPAGATION
@@ -17,6 +19,8 @@ from kubbo.sim.apiserver import ApiServer, Store
 from kubbo.sim.endpointslices import EndpointSliceController
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kubbo.demo.node import Pod
 
 __all__ = ["Audience", "play", "watch"]
@@ -69,6 +73,7 @@ async def play(audience: Audience, tally: Tally, *, rate: float) -> None:
 async def _play(audience: Audience, tally: Tally, rate: float) -> None:
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        stack.enter_context(_notes(audience))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubbo-demo-")))
         server = await enter(ApiServer(Store(loopback=True)))
         await enter(EndpointSliceController(server.store))
@@ -89,6 +94,7 @@ async def _play(audience: Audience, tally: Tally, rate: float) -> None:
 
         audience.act("Scale up to five")
         pods += await _start(node, audience, "v1", 2)
+        audience.say(f"They warm up: their share of the calls grows for {DEFAULT_WARMUP:g} s.")
         await _look(audience, load)
 
         audience.act("Kill one (SIGKILL), replace it")
@@ -117,6 +123,27 @@ async def watch(
         while left > 0:
             await _look(audience, load, seconds=min(left, _LOOK))
             left -= _LOOK
+
+
+@contextlib.contextmanager
+def _notes(audience: Audience) -> Iterator[None]:
+    """What the consumer logs is a part of the story."""
+    handler = _Notes(audience)
+    logger = logging.getLogger("kubbo")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, audience: Audience) -> None:
+        super().__init__(logging.WARNING)
+        self._audience = audience
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._audience.say(f"The consumer notes: {record.getMessage()}")
 
 
 async def _start(node: Node, audience: Audience, version: str, count: int) -> list[Pod]:
