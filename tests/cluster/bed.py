@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -40,6 +41,7 @@ SERVICE_ADDRESS = "10.96.0.1"  # the first of SERVICE_CIDR: the Service `kuberne
 # The address that the Service `kubernetes` leads to. Nobody listens there; it must be given
 # because slices refuse loopback addresses, and in a namespace of its own a machine has no other.
 ADVERTISED_ADDRESS = "10.254.0.1"
+NODE_GRACE = 12  # seconds of silence after which a real node is given up
 DOMAIN = "cluster.local"
 
 
@@ -65,10 +67,15 @@ class ControlPlane:
 
     `kubeconfig` is the administrator's, with a client certificate inside. `url`, `ca` and
     `kubeconfig` stay the same through every kill and start.
+
+    `real_nodes`: kubelets will join (tests/testbed/node.py). Then the API server listens at
+    `ADVERTISED_ADDRESS` too, which is put on `lo`, kube-scheduler runs, and nodes that are silent
+    for `NODE_GRACE` are given up. Only in a network namespace of its own.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, real_nodes: bool = False) -> None:
         self.directory = directory
+        self.real_nodes = real_nodes
         self.logs = directory / "logs"
         self.logs.mkdir()
         self.programs = programs()
@@ -88,9 +95,13 @@ class ControlPlane:
         self.certificates_time = time.monotonic() - started
 
         try:
+            if real_nodes:
+                add_address(ADVERTISED_ADDRESS)
             self._add_etcd()
             self._add_api_server()
             self._add_controller_manager()
+            if real_nodes:
+                self._add_scheduler()
         except BaseException:
             self.close()
             raise
@@ -109,7 +120,7 @@ class ControlPlane:
 
     def restart_clients(self) -> None:
         """Start the API server's own clients anew, for who started it by `processes` alone."""
-        for client in ("kube-controller-manager", "coredns"):
+        for client in ("kube-controller-manager", "kube-scheduler", "coredns"):
             self.processes.restart_running(client)
 
     def kill(self, part: PartName) -> None:
@@ -305,13 +316,22 @@ class ControlPlane:
                 *(f"IP:{ip}" for ip in ("127.0.0.1", SERVICE_ADDRESS, ADVERTISED_ADDRESS)),
             ],
         )
+        kubelets: list[str] = []
+        if self.real_nodes:  # for logs and exec
+            client = self.authority.issue("kubelet-client", "/O=system:masters/CN=kube-apiserver")
+            kubelets = [
+                f"--kubelet-certificate-authority={self.ca}",
+                f"--kubelet-client-certificate={client.crt}",
+                f"--kubelet-client-key={client.key}",
+                "--kubelet-preferred-address-types=InternalIP",  # names would be asked for in DNS
+            ]
         self.processes.add(
             Part(
                 "kube-apiserver",
                 [
                     self.programs / "kube-apiserver",
                     f"--etcd-servers={self.etcd_url}",
-                    "--bind-address=127.0.0.1",
+                    f"--bind-address={'0.0.0.0' if self.real_nodes else '127.0.0.1'}",
                     f"--secure-port={self.port}",
                     f"--advertise-address={ADVERTISED_ADDRESS}",
                     f"--tls-cert-file={certificate.crt}",
@@ -325,6 +345,7 @@ class ControlPlane:
                     f"--service-cluster-ip-range={SERVICE_CIDR}",
                     # At SIGTERM; by default it waits a minute for watches to end by themselves.
                     "--shutdown-watch-termination-grace-period=2s",
+                    *kubelets,
                 ],
                 lambda: self.request("GET", "/readyz").status == 200,
                 self.logs / "kube-apiserver.log",
@@ -335,6 +356,13 @@ class ControlPlane:
         kubeconfig = self.client_kubeconfig(
             "kube-controller-manager", "/CN=system:kube-controller-manager"
         )
+        if self.real_nodes:
+            nodes = [
+                "--node-monitor-period=1s",
+                f"--node-monitor-grace-period={NODE_GRACE}s",
+            ]
+        else:  # no kubelet reports for a paper Node: nobody shall call it dead
+            nodes = ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]
         self.processes.add(
             Part(
                 "kube-controller-manager",
@@ -347,14 +375,31 @@ class ControlPlane:
                     "--use-service-account-credentials",
                     f"--service-account-private-key-file={self.authority.token_key}",
                     f"--root-ca-file={self.ca}",
-                    # No kubelet reports for a paper Node: nobody shall call it dead.
-                    "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller",
+                    *nodes,
                     # At its default of 20 requests a second it takes 5 s to come up.
                     "--kube-api-qps=200",
                     "--kube-api-burst=400",
                 ],
                 self._has_default_account,
                 self.logs / "kube-controller-manager.log",
+            )
+        )
+
+    def _add_scheduler(self) -> None:
+        kubeconfig = self.client_kubeconfig("kube-scheduler", "/CN=system:kube-scheduler")
+        port = free_port()
+        self.processes.add(
+            Part(
+                "kube-scheduler",
+                [
+                    self.programs / "kube-scheduler",
+                    f"--kubeconfig={kubeconfig}",
+                    "--leader-elect=false",
+                    "--bind-address=127.0.0.1",
+                    f"--secure-port={port}",
+                ],
+                lambda: _listens(port),
+                self.logs / "kube-scheduler.log",
             )
         )
 
@@ -375,6 +420,11 @@ class ControlPlane:
         if response.status != 200:
             raise BedError(f"etcd {path}: {response.status} {text}")
         return json.loads(text)
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
 
 
 def _base64(path: Path) -> str:
@@ -398,14 +448,14 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "testbed:core
 
 
 class CoreDNS:
-    """The cluster's name server, on 127.0.0.1 and `port` (UDP and TCP).
+    """The cluster's name server, on `host` and `port` (UDP and TCP).
 
     Its answers have a TTL of one second: a test need not wait out the usual five.
     """
 
-    def __init__(self, control_plane: ControlPlane) -> None:
+    def __init__(self, control_plane: ControlPlane, host: str = "127.0.0.1") -> None:
         self.control_plane = control_plane
-        self.host = "127.0.0.1"
+        self.host = host
         self.port = free_port()
         ready_port = free_port()
         control_plane.kubectl("apply", "-f", "-", input=_COREDNS_ACCESS)
@@ -454,21 +504,32 @@ class AddressBlock:
         """Put the next address on `lo`."""
         self._next += 1
         address = f"10.244.{self._next >> 8}.{self._next & 255}"
-        self._change("add", address)
+        add_address(address)
         return address
 
     def remove(self, address: str) -> None:
         """Take an address from `lo`; connections to it hang from then on."""
-        self._change("del", address)
+        remove_address(address)
 
-    def _change(self, verb: str, address: str) -> None:
-        environment = {**os.environ, "LC_ALL": "C"}
-        run = subprocess.run(
-            ["ip", "addr", verb, f"{address}/32", "dev", "lo"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
-        if run.returncode:
-            raise BedError(f"ip addr {verb} {address}: {run.stderr.strip()}")
+
+def add_address(address: str) -> None:
+    """Put an address on `lo`."""
+    _change_address("add", address)
+
+
+def remove_address(address: str) -> None:
+    """Take an address from `lo`."""
+    _change_address("del", address)
+
+
+def _change_address(verb: str, address: str) -> None:
+    environment = {**os.environ, "LC_ALL": "C"}
+    run = subprocess.run(
+        ["ip", "addr", verb, f"{address}/32", "dev", "lo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    if run.returncode:
+        raise BedError(f"ip addr {verb} {address}: {run.stderr.strip()}")

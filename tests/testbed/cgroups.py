@@ -1,0 +1,128 @@
+"""A control group of a test's own, of either version of them, that is found again when it is left.
+
+Version 1 has a tree for each controller, version 2 one tree for all; a `ControlGroup` is the
+directory of the same name in each. Nothing removes these when the processes in them have gone, so
+the directory is locked for as long as its owner lives, and whoever comes next removes those that
+nobody has locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from pathlib import Path
+
+_ROOT = Path("/sys/fs/cgroup")
+_LEAF = "system"  # where the node's own processes are: version 2 wants processes in leaves only
+
+
+def trees() -> list[Path]:
+    """The root of each hierarchy that controls something."""
+    if (_ROOT / "cgroup.controllers").exists():
+        return [_ROOT]
+    return sorted(
+        each for each in _ROOT.glob("*") if (each / "cgroup.procs").exists() and each.is_dir()
+    )
+
+
+class ControlGroup:
+    """A group, empty and locked when this returns; `close` removes it and what is below it.
+
+    Raises:
+        OSError: control groups may not be made here.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._paths = [tree / name for tree in trees()]
+        self._locks: list[int] = []
+        for path in self._paths:
+            path.mkdir(exist_ok=True)
+            self._locks.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+            fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _fill_cpuset(path)
+            (path / _LEAF).mkdir(exist_ok=True)
+            _fill_cpuset(path / _LEAF)
+
+    def joining(self) -> list[str]:
+        """The beginning of a command: what follows runs in this group."""
+        files = " ".join(str(path / _LEAF / "cgroup.procs") for path in self._paths)
+        return ["sh", "-c", f'for file in {files}; do echo $$ > $file; done; exec "$@"', "join"]
+
+    def processes(self) -> set[int]:
+        """All processes in it and below it."""
+        return {pid for path in self._paths for pid in _processes(path)}
+
+    def stop(self) -> None:
+        """Stop every process (SIGSTOP), those too that are started meanwhile."""
+        stopped: set[int] = set()
+        while new := self.processes() - stopped:
+            for pid in new:
+                _signal(pid, signal.SIGSTOP)
+            stopped |= new
+
+    def go_on(self) -> None:
+        """Let them run again."""
+        for pid in self.processes():
+            _signal(pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End every process in it; returns when they are gone."""
+        while pids := self.processes():
+            for pid in pids:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Kill what is left in it, and remove it."""
+        self.kill()
+        for path in self._paths:
+            _remove(path)
+        for lock in self._locks:
+            os.close(lock)
+
+
+def remove_left(prefix: str) -> None:
+    """Remove the groups whose name begins so and whose owner is gone."""
+    for tree in trees():
+        for path in tree.glob(f"{prefix}*"):
+            with contextlib.suppress(FileNotFoundError):
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(path)
+                except OSError:  # somebody's, or not empty yet
+                    pass
+                finally:
+                    os.close(lock)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _processes(path: Path) -> set[int]:
+    found: set[int] = set()
+    for file in path.rglob("cgroup.procs"):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            found |= {int(line) for line in file.read_text().split()} - {0}
+    return found
+
+
+def _remove(path: Path) -> None:
+    for directory, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(FileNotFoundError):
+            Path(directory).rmdir()
+
+
+def _fill_cpuset(path: Path) -> None:
+    """Version 1 makes them without processors, and takes no process before there are some."""
+    if (_ROOT / "cgroup.controllers").exists():
+        return
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if (path / name).exists():
+            (path / name).write_text((path.parent / name).read_text())
