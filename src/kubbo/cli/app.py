@@ -29,6 +29,7 @@ _COMMANDS: Final = {
         "Show which endpoints may take a call, and why each is in or out.",
     ),
     "config": ("kubbo.cli.config:config", "Explain, check and describe configurations."),
+    "image": ("kubbo.cli.image:image", "Make an image of an application, without Docker."),
     "manifests": ("kubbo.cli.manifests:manifests", "Print what deploys a provider."),
     "doctor": ("kubbo.cli.doctor:doctor", "Say why a deployment does not work."),
     "rbac": ("kubbo.cli.rbac:rbac", "Print the permissions that a consumer needs."),

@@ -19,13 +19,13 @@ from kubbo.rpc.container import DECLARED_PORTS
 if TYPE_CHECKING:
     from kubbo.manifests.application import Application, Serving
 
-__all__ = ["PORT_NAME", "deployment", "disruption_budget"]
+__all__ = ["PORT_NAME", "USER", "deployment", "disruption_budget"]
 
 PORT_NAME: Final = "dubbo"
 """Of the container's port and of the Services': by it consumers choose the port."""
 
-_USER: Final = 65532
-"""Nobody's: whoever the image runs as, root included, the pod does not."""
+USER: Final = 65532
+"""Nobody's, and the group's: whoever the image runs as, root included, the pod does not."""
 
 _SPARE: Final = 5
 """Seconds between the end of the drain and SIGKILL: the interpreter has to end too."""
@@ -89,8 +89,8 @@ def _pod(application: Application) -> dict[str, Any]:
         "terminationGracePeriodSeconds": math.ceil(propagation + application.grace) + _SPARE,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
+            "runAsUser": USER,
+            "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": [

@@ -1,0 +1,240 @@
+"""`kubbo image`: what is in an image, that it is the same each time, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from tests.unit.image.conftest import GREETINGS, kubbo_image, make, write_project
+
+from kubbo.manifests.workload import USER
+
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
+SITE = f"opt/venv/lib/{VERSION}/site-packages"
+
+
+def test_what_it_says_of_itself(image):
+    """The archive holds what the specification asks for (`read_image` checks that), and runs the
+    provider, as the user of the manifests.
+    """
+    ran = image.read.config["config"]
+    assert ran["Entrypoint"] == ["kubbo", "serve", "greeter:Greeter", "--port=20880"]
+    assert ran["ExposedPorts"] == {"20880/tcp": {}}
+    assert ran["User"] == f"{USER}:{USER}"
+    assert ran["WorkingDir"] == "/app"
+    assert image.read.config["os"] == "linux"
+    assert image.read.index["manifests"][0]["annotations"] == {
+        "io.containerd.image.name": "registry.example/greeter:1.0",
+        "org.opencontainers.image.ref.name": "1.0",
+    }
+    labels = {
+        "org.opencontainers.image.created": "1970-01-01T00:00:00Z",
+        "org.opencontainers.image.title": "greeter",
+        "org.opencontainers.image.version": "1.0",
+    }
+    assert ran["Labels"] == image.read.manifest["annotations"] == labels
+    assert f"app:x:{USER}:{USER}:".encode() in image.read.file("etc/passwd")
+
+
+def test_the_answer_is_what_was_written(image):
+    """Digest, sizes and versions on stdout, and the progress on stderr."""
+    told = image.told
+    assert told["digest"] == image.read.index["manifests"][0]["digest"]
+    assert told["size"] == image.path.stat().st_size
+    assert [each["content"] for each in told["layers"]] == [
+        "interpreter",
+        "distributions",
+        "application",
+    ]
+    assert [each["digest"] for each in told["layers"]] == [
+        each["digest"] for each in image.read.manifest["layers"]
+    ]
+    assert told["modules"] == ["greeter", "greetings"]
+    assert told["notes"] == []
+    for name in ("interpreter: ", "distributions: ", "application: "):
+        assert name in image.progress
+
+
+def test_only_what_is_needed_is_in_it(image):
+    """The module with what it imports, Kubbo with what it requires, and no tools, no secrets."""
+    application = {name for name in image.read.names if name.startswith("app/")}
+    tag = sys.implementation.cache_tag
+    assert application == {
+        "app/__pycache__",
+        f"app/__pycache__/greeter.{tag}.pyc",
+        f"app/__pycache__/greetings.{tag}.pyc",
+        "app/greeter.py",
+        "app/greetings.py",
+    }
+    site = {
+        name.removeprefix(f"{SITE}/").partition("/")[0]
+        for name in image.read.names
+        if name.startswith(f"{SITE}/")
+    }
+    assert {"kubbo", "click", "aiohttp", "msgspec", "yaml", "dns", "yarl"} <= site
+    assert not {"pytest", "_pytest", "mypy", "pip", "setuptools", "ruff"} & site
+    assert {"kubbo", "click", "aiohttp", "pyyaml", "attrs"} <= {*image.told["distributions"]}
+    assert "pytest" not in image.told["distributions"]
+    assert not [name for name in image.read.names if name.startswith(("root", "home", "bin/"))]
+
+
+def test_nothing_tells_of_the_machine_that_made_it(image):
+    """No owner, no time, no path of the build; what may be written belongs to root."""
+    for layer in image.read.layers:
+        for member in layer.values():
+            assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
+            assert member.mtime == 0
+            assert member.mode in ({0o777} if member.issym() else {0o755, 0o644, 0o1777})
+            if member.mode == 0o1777:
+                assert member.name == "tmp"
+        assert [*layer] == sorted(layer, key=lambda name: name.split("/"))
+    here = os.fsencode(Path(__file__).parents[3])
+    for name, data in image.read.data[2].items():
+        assert here not in data, name
+        assert os.fsencode(image.path.parent) not in data, name
+    kubbo = {
+        name for name in image.read.data[1] if name.startswith((f"{SITE}/kubbo/", f"{SITE}/kubbo-"))
+    }
+    assert f"{SITE}/kubbo/cli/image.py" in kubbo
+    for name in kubbo:
+        assert here not in image.read.data[1][name], name
+
+
+def test_modules_are_compiled(image):
+    """A start compiles nothing: each .pyc is taken without a look at its source, and is the code
+    of that source, under its name in the image.
+    """
+    name = f"app/__pycache__/greetings.{sys.implementation.cache_tag}.pyc"
+    data = image.read.file(name)
+    assert data[:4] == importlib.util.MAGIC_NUMBER
+    assert data[4:8] == (1).to_bytes(4, "little")  # by hash, unchecked
+    assert data[8:16] == importlib.util.source_hash(image.read.file("app/greetings.py"))
+    code = marshal.loads(data[16:])
+    assert code.co_filename == "/app/greetings.py"
+    module = types.ModuleType("greetings")
+    exec(code, vars(module))
+    assert module.hello("Ann") == "Hello Ann"
+    sources = [name for name in image.read.data[1] if name.endswith(".py")]
+    compiled = [name for name in image.read.data[1] if name.endswith(".pyc")]
+    assert len(compiled) == len(sources)
+
+
+def test_the_same_input_gives_the_same_bytes(image, tmp_path):
+    """In another directory, with other times, another shell and another hash seed."""
+    folder = write_project(tmp_path / "elsewhere")
+    for each in folder.iterdir():
+        os.utime(each, (1, 1))
+        each.chmod(0o600)
+    again = make(folder, PYTHONHASHSEED="7", LANG="C", HOME="/nowhere", USER="ann")
+    assert again.told["digest"] == image.told["digest"]
+    assert again.path.read_bytes() == image.path.read_bytes()
+
+
+def test_a_change_of_the_application_changes_its_layer_alone(image, tmp_path):
+    """Whoever has the image before fetches the last layer."""
+    folder = write_project(tmp_path, greetings=GREETINGS.replace("Hello", "Good day"))
+    changed = make(folder)
+    before, after = ([each["digest"] for each in made.told["layers"]] for made in (image, changed))
+    assert after[:2] == before[:2]
+    assert after[2] != before[2]
+    assert changed.told["digest"] != image.told["digest"]
+
+
+def test_the_time_in_it_is_that_of_the_source(tmp_path):
+    """SOURCE_DATE_EPOCH, as reproducible builds have it; added files are where they should be."""
+    folder = write_project(tmp_path / "project")
+    data = folder / "data"
+    (data / "__pycache__").mkdir(parents=True)
+    (data / "prices.csv").write_text("a,1\n", encoding="utf-8")
+    (data / "__pycache__" / "x.pyc").write_bytes(b"x")
+    (folder / "run.sh").write_text("#!/bin/sh\n", encoding="utf-8")
+    (folder / "run.sh").chmod(0o700)
+    made = make(
+        folder,
+        *("--add", "data", "--add", "run.sh:/srv/bin/", "--add", f"{data}/prices.csv:list.csv"),
+        *("--with", "pluggy", "--port", "20990", "--label", "com.example.team=shop"),
+        SOURCE_DATE_EPOCH="1700000000",
+    )
+    assert made.read.config["created"] == "2023-11-14T22:13:20Z"
+    assert {each.mtime for each in made.read.layers[2].values()} == {1_700_000_000}
+    assert made.read.file("app/data/prices.csv") == b"a,1\n"
+    assert made.read.file("app/list.csv") == b"a,1\n"
+    assert made.read.layers[2]["srv/bin/run.sh"].mode == 0o755
+    assert not [name for name in made.read.names if name.startswith("app/data/__pycache__")]
+    assert "pluggy" in made.told["distributions"]
+    assert made.read.config["config"]["Entrypoint"][-1] == "--port=20990"
+    assert made.read.config["config"]["Labels"]["com.example.team"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-t", "registry.example/Greeter:1.0"], "did you mean 'registry.example/greeter:1.0'?"),
+        (
+            ["-t", "registry.example:5000/greeter"],
+            "did you mean 'registry.example:5000/greeter:1'?",
+        ),
+        (["-t", f"greeter:1@sha256:{'0' * 64}"], "did you mean 'greeter:1'?"),
+        (["-t", "greeter:1", "--add", "nothing"], "there is no 'nothing' to add"),
+        (["-t", "greeter:1", "--add", "greeter.py:../x"], "'../x' is no place in an image"),
+        (["-t", "greeter:1", "--add", ".:/"], "'/' is no place in an image"),
+        (["-t", "greeter:1", "--add", "greeter.py:/app"], "it is a directory there"),
+        (["-t", "greeter:1", "--add", "greeter.py:greeter.py/x"], "is a file there"),
+        (["-t", "greeter:1", "--with", "no-such-thing"], "no distribution 'no-such-thing'"),
+        (["-t", "greeter:1", "--label", "team"], "is no KEY=VALUE"),
+        (["-t", "greeter:1", "--command", "'"], "cannot be read"),
+        (["-t", "greeter:1", "--consumer", "--command", "x"], "leave out one of it"),
+        (["-t", "greeter:1", "-o", "no/such/x.tar"], "cannot write into no/such"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_is_refused(arguments, told, tmp_path):
+    """Before anything is written, with 2, and with what would do where that is known."""
+    folder = write_project(tmp_path)
+    before = {*folder.iterdir()}
+    done = kubbo_image(folder, "-o", "greeter.tar", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {each for each in folder.iterdir() if each.name != "__pycache__"} == before
+
+
+def test_what_cannot_be_served_is_refused(tmp_path):
+    """Here, and not by a pod that does not start."""
+    folder = write_project(tmp_path)
+    for what, told in (("greeter:Nobody", "could serve Greeter"), ("nowhere:X", "no module")):
+        done = kubbo_image(folder, "-t", "greeter:1", "-o", "greeter.tar", what=what)
+        assert done.returncode == 2
+        assert told in done.stderr
+    assert not (folder / "greeter.tar").exists()
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    """Neither half an archive nor a temporary file, and what was there before stays."""
+    folder = write_project(tmp_path / "project")
+    target = folder / "out" / "greeter.tar"
+    target.parent.mkdir()
+    target.write_bytes(b"the one before")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kubbo", "image", "greeter:Greeter", "-t", "g:1", "-o", target],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        # The first line of progress: the archive has its first layer by then.
+        assert process.stderr.readline().startswith("interpreter: ")
+        os.killpg(process.pid, signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130
+    assert [*target.parent.iterdir()] == [target]
+    assert target.read_bytes() == b"the one before"
