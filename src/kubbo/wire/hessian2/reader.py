@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kubbo.model import Value
     from kubbo.wire.hessian2.classes import WireClass
-    from kubbo.wire.hessian2.registry import TypeRegistry
+    from kubbo.wire.hessian2.registry import Definition, TypeRegistry
     from kubbo.wire.hessian2.types import JavaType
 
 __all__ = [
@@ -411,6 +411,34 @@ READ[0x4D] = _typed_map
 # ------------------------------------------------------------------ objects
 
 
+_NO_DEFINITION: Definition = (b"", 0, None)
+
+
+def _charge_names(reader: Reader, count: int, start: int) -> None:
+    reader.field_names -= count
+    if reader.field_names < 0:
+        limit = reader.limits.field_names
+        raise Fault(f"more than {limit} field names in one message", start)
+
+
+def _read_definition(reader: Reader, at: int, start: int, name: str) -> tuple[WireClass, int]:
+    """A definition after its class name, which stands before `at`; and where it ends."""
+    data = reader.data
+    begin = at
+    count = read_int(reader, at, "a number of fields")
+    at = reader.offset
+    if count > reader.size - at:
+        raise Fault(f"a class of {count} fields in {reader.size - at} bytes", start)
+    _charge_names(reader, count, start)
+    fields: list[str] = []
+    for _ in range(count):
+        fields.append(_read_name(reader, at, "a field name"))
+        at = reader.offset
+    wire_class = reader.registry.wire_class(name, tuple(fields))
+    reader.registry.note_definition(name, (data[begin:at], count, wire_class))
+    return wire_class, at
+
+
 def _definition(reader: Reader, at: int, depth: int) -> Value:
     """A class definition, and the value that follows it (as a rule, its first object)."""
     data = reader.data
@@ -419,20 +447,14 @@ def _definition(reader: Reader, at: int, depth: int) -> Value:
         if len(reader.classes) >= reader.limits.class_definitions:
             raise Fault(f"more than {reader.limits.class_definitions} class definitions", start)
         name = _read_name(reader, at, "a class name")
-        count = read_int(reader, reader.offset, "a number of fields")
-        at = reader.offset
-        if count > reader.size - at:
-            raise Fault(f"a class of {count} fields in {reader.size - at} bytes", start)
-        reader.field_names -= count
-        if reader.field_names < 0:
-            limit = reader.limits.field_names
-            raise Fault(f"more than {limit} field names in one message", start)
-        fields: list[str] = []
-        for _ in range(count):
-            fields.append(_read_name(reader, at, "a field name"))
-            at = reader.offset
-        reader.classes.append(reader.registry.wire_class(name, tuple(fields)))
-        at = reader.offset
+        text, count, wire_class = reader.registry.definitions.get(name, _NO_DEFINITION)
+        if wire_class is not None and data.startswith(text, reader.offset):
+            # A peer repeats it, to the byte, in each of its messages.
+            at = reader.offset + len(text)
+            _charge_names(reader, count, start)
+        else:
+            wire_class, at = _read_definition(reader, reader.offset, start, name)
+        reader.classes.append(wire_class)
         tag = data[at]
         at += 1
         if tag != 0x43:

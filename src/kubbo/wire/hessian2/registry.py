@@ -16,7 +16,7 @@ import typing
 from contextlib import suppress
 from dataclasses import MISSING, fields as dataclass_fields
 from enum import Enum
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from kubbo.errors import UsageError
 from kubbo.java import JavaClass, JavaName, java_class_of
@@ -79,7 +79,12 @@ _WRAPPERS = {typing.Required, typing.NotRequired}
 # for its message only once this many are kept.
 _KEPT_LAYOUTS = 16
 _KEPT_NAMES = 1_024
+# Bytes of a definition that is worth keeping; ours have some hundred.
+_KEPT_DEFINITION = 2_048
 
+
+Definition: TypeAlias = "tuple[bytes, int, WireClass | None]"
+"""A class definition after its name: its bytes, how many fields it has, and how to read objects."""
 
 _Registered = BeanType | EnumType | ThrowableType | TypedDictType
 
@@ -101,6 +106,7 @@ class TypeRegistry:
         self._by_name: dict[str, _Registered] = {}
         self._layouts: dict[tuple[str, tuple[str, ...]], WireClass] = {}
         self._kept: dict[str, int] = {}
+        self.definitions: dict[str, Definition] = {}
         self._named: dict[str, JavaType] = {}
         self._described: dict[str, tuple[JavaType, ...]] = {}
         self._any: dict[type, AnyWriter] = dict(ANY)
@@ -450,6 +456,12 @@ class TypeRegistry:
             self._kept[name] = kept + 1
             self._layouts[key] = made
         return made
+
+    def note_definition(self, name: str, definition: Definition) -> None:
+        """Keep how a class of ours was defined last; what nobody registered is not kept."""
+        known = name in self._by_name or name in _FORMS_BY_WIRE_NAME
+        if known and len(definition[0]) <= _KEPT_DEFINITION:
+            self.definitions[name] = definition
 
     def any_writer(self, cls: type) -> AnyWriter:
         """How a value of this class is written where nothing declares it."""
