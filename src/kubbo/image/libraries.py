@@ -24,7 +24,7 @@ from kubbo.image.elf import Elf, ElfError, read_elf_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Libraries", "Placed", "system_directories"]
+__all__ = ["Libraries", "Placed", "configured_directories", "system_directories"]
 
 _LD_SO_CONF: Final = Path("/etc/ld.so.conf")
 _MAX_CONF_BYTES: Final = 65_536
@@ -199,7 +199,7 @@ def system_directories(program: Elf) -> list[str]:
     if multiarch:
         known = [f"/lib/{multiarch}", f"/usr/lib/{multiarch}", *known]
     beside = str(Path(program.interpreter).resolve().parent) if program.interpreter else "/usr/lib"
-    return list(dict.fromkeys([*_configured(_LD_SO_CONF), *known, beside]))
+    return list(dict.fromkeys([*configured_directories(_LD_SO_CONF), *known, beside]))
 
 
 def _musl_directories(loader: str) -> list[str]:
@@ -208,7 +208,7 @@ def _musl_directories(loader: str) -> list[str]:
     return [each.strip() for each in listed if each.strip()]
 
 
-def _configured(start: Path) -> list[str]:
+def configured_directories(start: Path) -> list[str]:
     """The directories that ld.so.conf(5) lists, those of the files that it includes as well."""
     directories: list[str] = []
     read: set[Path] = set()
