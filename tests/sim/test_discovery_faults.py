@@ -84,7 +84,8 @@ def test_views_are_right_under_every_fault(seed: int, tried: Callable[[str, int]
         f"{world.loop.time():.0f} virtual seconds; right again after at most "
         f"{rounds.slowest['loud']:.0f} s (loud) and {rounds.slowest['silent']:.0f} s (silent); "
         f"oldest view {world.truth.oldest:.0f} s, stale ones {world.truth.oldest_stale:.0f} s "
-        f"before they say; requests at most {dict(world.most_requests)}; "
+        f"before they say; requests at most {dict(world.most_requests)}, "
+        f"probes {dict(world.most_probes)}; "
         f"fired: {dict(sorted(world.fired.items()))}"
     )
 
@@ -206,4 +207,4 @@ def test_a_client_that_asks_too_often_is_caught(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(world_module, "BUDGET", {60.0: 5})
     with pytest.raises(Broken, match="its budget is 5"):
         simulate("greedy", 2_000, consumers=4)
-    assert BUDGET[60.0] == 30
+    assert BUDGET[60.0] == 45

@@ -47,6 +47,7 @@ __all__ = [
     "BOUND",
     "BUDGET",
     "NAMESPACE",
+    "PROBES",
     "REPLICA",
     "VIRTUAL",
     "Consumer",
@@ -64,8 +65,11 @@ BOUND: Final = 90.0 + LAG
 from the last sign of life, and what the server that gave it was behind. How long that sign was on
 its way comes on top; the network knows it."""
 
-BUDGET: Final = {1.0: 12, 10.0: 25, 60.0: 30, 600.0: 120}
+BUDGET: Final = {1.0: 12, 10.0: 25, 60.0: 45, 600.0: 180}
 """Requests that one resolver sends at most within so many seconds, whatever goes wrong."""
+
+PROBES: Final = {1.0: 8, 10.0: 25, 60.0: 90, 600.0: 400}
+"""Likewise, questions whether the server is ready, which cost it next to nothing."""
 
 _KEEPERS = 2  # consumers that write snapshots: real files take real time
 _EPOCH = 1_700_000_000.0  # the wall clock of a world when its loop is at 0
@@ -140,6 +144,7 @@ class World:
         directory: for files of this world, and gone with it.
         fired: how often each kind of fault happened to something.
         most_requests: the most requests of one consumer, by the windows of `BUDGET`.
+        most_probes: likewise, of probes, by those of `PROBES`.
     """
 
     def __init__(
@@ -162,6 +167,7 @@ class World:
         self.truth = Truth(self.store, loop, bound=BOUND, lag=LAG)
         self.fired: Counter[str] = self.network.fired
         self.most_requests: Counter[float] = Counter()
+        self.most_probes: Counter[float] = Counter()
         self._directory = tempfile.TemporaryDirectory(prefix="kubbo-sim-")
         self.directory = Path(self._directory.name)
         self.disk = SimDisk()
@@ -186,7 +192,7 @@ class World:
         self.controller = EndpointSliceController(self.store)
         self._behind: deque[tuple[float, Change]] = deque()
         self.snapshots_judged = 0
-        self._requests: dict[tuple[str, float], deque[float]] = {}
+        self._requests: dict[tuple[str, float, bool], deque[float]] = {}
         self._digest = hashlib.sha256()
         self._unsubscribe = self.store.subscribe(self._replicate)
         self._broken: Broken | None = None
@@ -310,13 +316,15 @@ class World:
 
     def _count_request(self, client: str, verb: str, resource: str) -> None:
         now = self.loop.time()
-        for window, most in BUDGET.items():
-            times = self._requests.setdefault((client, window), deque())
+        probe = resource == "/readyz"
+        seen = self.most_probes if probe else self.most_requests
+        for window, most in (PROBES if probe else BUDGET).items():
+            times = self._requests.setdefault((client, window, probe), deque())
             times.append(now)
             while times[0] <= now - window:
                 times.popleft()
-            if len(times) > self.most_requests[window]:
-                self.most_requests[window] = len(times)
+            if len(times) > seen[window]:
+                seen[window] = len(times)
                 if len(times) > most and self._broken is None:
                     self._broken = Broken(
                         f"at {now:.3f} s {client} sent {len(times)} requests within {window:g} s, "

@@ -24,7 +24,15 @@ from kubbo.naming.kubernetes.client import (
 )
 from kubbo.naming.kubernetes.credentials import Access, FixedToken
 from kubbo.naming.kubernetes.place import place
-from kubbo.naming.kubernetes.reflector import Bookmark, Changed, Event, Failure, Page, Undecodable
+from kubbo.naming.kubernetes.reflector import (
+    Bookmark,
+    Changed,
+    Event,
+    Failure,
+    Page,
+    Probe,
+    Undecodable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -351,13 +359,27 @@ async def test_nobody_listens() -> None:
     assert "tok" not in str(caught.value)
 
 
-async def test_a_knock_sends_nothing() -> None:
-    """Whether somebody listens is found out without a request, at the server or at its proxy."""
-    async with serving(empty) as peer, client(peer) as api:
-        assert await api.reachable()
-    assert peer.asked == []
+async def test_a_probe_tells_who_is_ready_who_is_not_and_who_is_away() -> None:
+    """By /readyz, on the way and with the identity of all requests; whatever is no 200 is not
+    ready. Its connection is used again."""
+    statuses = iter((200, 500, 403, 401, 200))
+
+    ports: set[int] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.add(request.transport.get_extra_info("peername")[1])
+        return web.Response(status=next(statuses), text="what it lacks\n" * 100)
+
+    async with serving(answer) as peer, client(peer) as api:
+        assert [await api.probe() for _ in range(5)] == [
+            Probe.READY, Probe.UNREADY, Probe.UNREADY, Probe.UNREADY, Probe.READY
+        ]  # fmt: skip
+    assert {request.path for request in peer.asked} == {"/readyz"}
+    assert {request.headers["Authorization"] for request in peer.asked} == {"Bearer tok"}
+    assert len(ports) == 1
     async with client(peer) as api:
-        assert not await api.reachable()
+        assert await api.probe() is Probe.AWAY
         with pytest.raises(ApiError) as caught:
             await api.list_page(ENDPOINT_SLICES, "shop")
     assert caught.value.failure.unreachable
@@ -365,8 +387,8 @@ async def test_a_knock_sends_nothing() -> None:
 
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 no TLS here\r\n\r\n"])
 async def test_a_handshake_that_fails_is_no_server_that_is_away(says: bytes) -> None:
-    """Somebody listens, so knocking would not help: a load balancer without a server behind it
-    drops what it accepted, another program speaks no TLS."""
+    """Somebody listens: a load balancer without a server behind it drops what it accepted, another
+    program speaks no TLS. For a probe nobody is there."""
 
     async def drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(says)
@@ -378,6 +400,7 @@ async def test_a_handshake_that_fails_is_no_server_that_is_away(says: bytes) -> 
         async with ClusterClient(access) as api:
             with pytest.raises(ApiError, match="cannot be reached") as caught:
                 await api.list_page(ENDPOINT_SLICES, "shop")
+            assert await api.probe() is Probe.AWAY
     assert caught.value.failure.status == 0
     assert not caught.value.failure.unreachable
 

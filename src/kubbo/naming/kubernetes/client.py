@@ -17,15 +17,15 @@ import asyncio
 import os
 import re
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
-from kubbo.errors import KubboError
+from kubbo.errors import ConfigError, KubboError
 from kubbo.naming.kubernetes.credentials import ExecPlugin
 from kubbo.naming.kubernetes.objects import (
     ConfigMap,
@@ -43,6 +43,7 @@ from kubbo.naming.kubernetes.reflector import (
     Event,
     Failure,
     Page,
+    Probe,
     Undecodable,
 )
 
@@ -72,7 +73,7 @@ __all__ = [
 T = TypeVar("T", bound="EndpointSlice | Service | Pod | ConfigMap")
 
 _CONNECT_TIMEOUT = 5.0
-_KNOCK_TIMEOUT = 1.0
+_PROBE_TIMEOUT = 4.0  # a server that starts takes connections, and answers seconds later
 _LIST_TIMEOUT = 30.0
 _GET_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 30.0  # for the head of a watch's answer
@@ -290,19 +291,17 @@ class ClusterClient:
                 resource, response, self.access.server, max_line_bytes=self._max_line_bytes
             )
 
-    async def reachable(self) -> bool:
-        """Whether somebody listens at the server's address (or its proxy's). Sends nothing."""
-        parts = urlsplit(self.access.proxy or self.access.server)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+    async def probe(self) -> Probe:
+        """Whether the server is ready, as far as it can be asked. Cancel safe."""
         try:
-            async with asyncio.timeout(_KNOCK_TIMEOUT):
-                _, writer = await asyncio.open_connection(parts.hostname, port)
-        except OSError:
-            return False
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-        return True
+            async with (
+                asyncio.timeout(_PROBE_TIMEOUT),
+                self._request("/readyz", {}, accept="text/plain") as response,
+            ):
+                await _read_bounded(response, _ERROR_BYTES)  # then others can have the connection
+        except (aiohttp.ClientError, OSError, ConfigError):
+            return Probe.AWAY
+        return Probe.READY if response.status == 200 else Probe.UNREADY
 
     # ------------------------------------------------------------ requests
     async def _read(

@@ -8,11 +8,21 @@ something has been received.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.client import ENDPOINT_SLICES, ApiError
-from kubbo.naming.kubernetes.reflector import Action, Ended, Event, Failure, List, Opened, Wait
+from kubbo.naming.kubernetes.reflector import (
+    Action,
+    Ended,
+    Event,
+    Failure,
+    List,
+    Opened,
+    Probe,
+    Wait,
+)
 
 if TYPE_CHECKING:
     import random
@@ -27,7 +37,12 @@ __all__ = ["View", "drive", "drive_collection"]
 
 T = TypeVar("T", bound="EndpointSlice | Service | Pod | ConfigMap")
 
-_KNOCK_SHORTEST, _KNOCK_LONGEST = 0.5, 1.0  # seconds between two dials of a server that is away
+_PROBE_IN_TIME = 1.0  # seconds; who takes longer has not been there until then
+_PROBE_PAUSES = {  # seconds between two probes, by what the last one found
+    Probe.AWAY: (0.2, 0.4),
+    Probe.UNREADY: (0.5, 1.5),
+    Probe.READY: (2.0, 4.0),
+}
 
 
 class View(Protocol[T]):
@@ -144,14 +159,27 @@ class _Drive(Generic[T]):
         return following
 
     async def _wait(self, action: Wait) -> Action:
-        reflector = self._view.reflector
         until = self._now() + action.seconds
-        while action.knock and (left := until - self._now()) > 0:
-            await asyncio.sleep(min(left, self._rng.uniform(_KNOCK_SHORTEST, _KNOCK_LONGEST)))
-            if self._now() < until and await self._client.reachable():
-                return reflector.handle_reachable(self._now())
+        if action.probing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(action.seconds):
+                    return await self._probe()
         await asyncio.sleep(max(0.0, until - self._now()))
-        return reflector.handle_timer(self._now())
+        return self._view.reflector.handle_timer(self._now())
+
+    async def _probe(self) -> Action:
+        """Ask whether the server is ready until the reflector makes something of it."""
+        reflector = self._view.reflector
+        found = Probe.AWAY
+        while True:
+            await asyncio.sleep(self._rng.uniform(*_PROBE_PAUSES[found]))
+            began = self._now()
+            found = await self._client.probe()
+            if self._now() - began > _PROBE_IN_TIME:
+                reflector.handle_probe(Probe.AWAY, self._now())
+            action = reflector.handle_probe(found, self._now())
+            if action is not None:
+                return action
 
     async def _watch(self, action: Watch) -> Action:
         try:

@@ -31,6 +31,13 @@ faults in a second.
                       then the same again, by List where it streamed
                       (403 on a watch, twice: then a List, so that the view still moves)
 
+    Wait (probing) --- it is over: the request -------------------------------->
+        |  ^    |
+        |  |    +----- the server is back, or ready at last: Wait (half a second at most for a
+        |  |           watch, its place for a list), then the request
+        |  +---------- refused within 6 s of its return: Wait (0.2 to 0.8 s), thrice at most
+        +-- the probes find nobody, or somebody who is not ready: the wait goes on
+
 What is published is always a whole state of the server: a list's pages, or the initial events of
 a stream, are joined before they replace the view (so a deletion during a gap is found by the
 relist), an event is applied as one. The view is never dropped for a failure; `stale_since` says
@@ -61,18 +68,26 @@ a list tells, and with it both heal within 90 s.
 
 The herd. What breaks one watch breaks a thousand: a server restarts, has forgotten all versions,
 and everybody has to list. A watch is cheap, so it may be asked for soon; but whoever finds then
-that it needs a list waits for its place in the next 6 s first. Places are the consumers' own
-(`place.py`), and spread more evenly than dice, which would give some second more than 20% of the
-lists in one restart of six. A restarted server says that it is ready a second after it has begun to
-answer, so 5 s after that everybody has listed.
+that it needs a list waits for its place in the 5.5 s after the server's return. Places are the
+consumers' own (`place.py`), and spread more evenly than dice, which would give some second more
+than 20% of the lists in one restart of six. Five seconds are the least for that, and a view is to
+be right 5 s after the server says that it is ready. What makes room for both is that a real server
+answers a second before it says so (it takes connections a second before that, and leaves them
+waiting): its return is its first answer, whatever it says.
 A list that follows a doubt needs no place: doubts are spread by themselves.
 
-Knocking. While nobody listens at the server's address, asking costs it nothing, and a wait of
-30 s would only make the view late when it is back. Such a `Wait` may be ended early: the driver
-dials now and then, sends nothing, and calls `handle_reachable` as soon as somebody listens.
-Dials that failed don't lengthen the waits after answers that failed. Somebody who listens and then
-does not take the connection (a load balancer without a server behind it) is believed only once: the
-next wait runs its full length.
+Probes. A wait of 30 s would only make the view late when the server is back before it is over. So
+during a wait after a failure the driver asks for /readyz now and then, which is free where nobody
+listens and cheap where somebody does, and tells `handle_probe`. A probe can only shorten a wait,
+and only when there is news: nobody was there, and now somebody answers; or somebody who was not
+ready now is; or a connection was lost, and who answers now is not ready. A server that was ready
+all the time and fails what it is asked gets the whole backoff. News are believed five times, and
+then once in 10 s, so a load balancer with a good and a bad server behind it hurries nobody.
+A server that has just returned may refuse everything for a moment, since it has not read its Roles
+yet, or storage is not there yet: for 6 s that is no reason to slow down, and 401 and 403 are not
+believed where there is no view yet.
+Dials that failed don't lengthen the waits after answers that failed, and a list that is needed
+because of a return doesn't lengthen the wait for the next one.
 
 Doubt. A watch that broke is resumed at its version, which is right unless the server came back
 with another history (etcd restored from a backup): it would then accept a version that it
@@ -102,6 +117,7 @@ __all__ = [
     "List",
     "Opened",
     "Page",
+    "Probe",
     "Reflector",
     "Undecodable",
     "Wait",
@@ -116,23 +132,34 @@ _NEWEST_VERSION = ""
 _WATCH_SHORTEST, _WATCH_LONGEST = 300.0, 600.0
 _WATCH_GRACE = 15.0  # the server ends a watch itself; this long after that time we do
 _SILENCE = 77.0
+_SOON = 10.0
 _CONFIRMED_WITHIN = 90.0  # what a view that calls itself healthy promises
 _LIST_TIMEOUT, _LIST_SHORTEST = 30.0, 5.0
 _STREAM_PATIENCE = 7.0
 _STREAM_AGAIN = 600.0
-_HERD_SPREAD = 6.0
+_HERD_SPREAD = 5.5
+_TOGETHER = 0.75  # who needs a list so soon after the server's return counts its place from that
+_BROKE_SPREAD = 1.0  # likewise after a break, but from the time at which all have looked again
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _BACKLOG = 1.0  # events that come sooner after the answer may be old
 _EARLY = 0.9  # of its timeout: the server ended the watch for a reason of its own
 _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
 _RETURN_SPREAD = 0.5
-_FORBIDDEN_FIRST = 3.0  # a server that has just started may not know the Roles yet
+_SETTLES = 6.0  # a server that has returned may refuse, for want of its Roles or its storage
+_START_SETTLES = 1.5  # likewise, where we don't know whether it has just returned
+_HURRIED_SHORTEST, _HURRIED_LONGEST = 0.2, 0.8
+_HURRIED_MOST = 3
+_NEWS_MOST, _NEWS_EVERY = 5, 10.0
+_GETS_READY = 60.0  # who is not ready so long after its return is taken as it is
+_FORBIDDEN_FIRST = 3.0
 _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST = 15.0, 25.0  # seen within 30 s of the Role's return
 _RETRY_AFTER_MOST = 60.0  # a server may not silence us for longer
 
 _GONE = 410
+_UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_THROTTLED = 429
 _MALFORMED = frozenset({400, 422})  # the server does not understand our version: list anew
 _NO_STREAMS = frozenset({400, 404, 405, 406, 415, 422, 501})
 
@@ -167,17 +194,29 @@ class Watch:
 class Wait:
     """Do nothing for so long, then call `handle_timer`.
 
-    With `knock`, call `handle_reachable` earlier, if the server can be dialled again.
+    With `probing`, ask meanwhile whether the server is ready, and call `handle_probe`.
     """
 
     seconds: float
-    knock: bool = False
+    probing: bool = False
 
 
 Action: TypeAlias = List | Watch | Wait
 
 
 # -------------------------------------------------------------------- events
+class Probe(Enum):
+    """What a probe of the server found."""
+
+    AWAY = "away"
+    """Nobody, or nobody who answers in time."""
+
+    UNREADY = "unready"
+    """Somebody who does not say that it is ready; perhaps we may not ask."""
+
+    READY = "ready"
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A page of a list came, its objects by name."""
@@ -273,6 +312,23 @@ class Backoff:
         return wait
 
 
+class _News:
+    """How often news of the server shorten a wait: a few times, and then once in 10 s."""
+
+    def __init__(self) -> None:
+        self._left = float(_NEWS_MOST)
+        self._at = float("-inf")
+
+    def believe(self, now: float) -> bool:
+        """Whether one more is believed; it counts then."""
+        self._left = min(_NEWS_MOST, self._left + (now - self._at) / _NEWS_EVERY)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
 @dataclass(slots=True)
 class Counters:
     """What a reflector did and met, since it began."""
@@ -292,6 +348,8 @@ class Counters:
     backwards: int = 0
     silences: int = 0
     doubts: int = 0
+    returns: int = 0
+    hurried: int = 0
     failures: int = 0
     unauthorized: int = 0
     forbidden: int = 0
@@ -356,7 +414,15 @@ class Reflector(Generic[T]):
         self._resyncs = Backoff(rng)
         self._dials = Backoff(rng)
         self._forbidden_again = False
-        self._knocked = False
+        self._news = _News()
+        self._away = False  # nobody is there
+        self._lost = False  # a connection broke, and nothing was heard since
+        self._unready = False
+        self._broke = float("-inf")
+        self._returned = float("-inf")
+        self._settled = float("-inf")
+        self._hurried = 0
+        self._returned_anew = False
         self.items: dict[str, T] = {}
         self.synced = False
         self.revision = 0
@@ -372,6 +438,7 @@ class Reflector(Generic[T]):
     def start(self, now: float) -> Action:
         """The first action."""
         self._confirmed = now
+        self._settled = now + _START_SETTLES
         return self._begin_anew(_ANY_VERSION, now)
 
     def next_timer(self) -> float | None:
@@ -404,24 +471,44 @@ class Reflector(Generic[T]):
         if now < self._confirmed + _SILENCE:
             return self._begin_watch(now)
         self.counters.silences += 1  # or the stream was away for so long
-        self._lose(Failure(0, f"no event or bookmark for {_SILENCE:.0f} s"))
-        return self._relist_in_its_place(now)
+        reason = f"no event or bookmark for {_SILENCE:.0f} s"
+        self._lose(Failure(0, reason))
+        return self._relist_in_its_place(now, reason)
 
-    def handle_reachable(self, now: float) -> Action:
-        """Somebody listens again during a `Wait` with `knock`."""
-        self._knocked = True
+    def handle_probe(self, found: Probe, now: float) -> Action | None:
+        """What was found during a `Wait` with `probing`; None means: go on waiting."""
+        if found is Probe.AWAY:
+            self._miss()
+            return None
+        ready = found is Probe.READY
+        back = self._away or (self._lost and not ready)
+        if not (back or (ready and self._unready)):
+            self._unready = not ready
+            return None
+        if not self._news.believe(now):
+            return None
+        if back:
+            self._return(now)
+        self._unready = not ready
         following = self._next
-        long_away = now >= min(self._doubtful_from, self._confirmed + _SILENCE)
+        # A view that will need a list in a moment is listed in the place that it has now.
+        long_away = now + _SOON >= min(self._doubtful_from, self._confirmed + _SILENCE)
         if isinstance(following, Watch) and not following.initial:
             if not long_away:
-                return self._wait(self._rng.uniform(0.0, _RETURN_SPREAD))
+                return self._wait(_RETURN_SPREAD * self._share())
             self._next = Watch(self._version, 0.0, initial=True)
-        return self._wait(self._time_to_place())
+        return self._wait(self._time_to_place(now))
 
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
+        if isinstance(event, Failure) and event.status == 0:
+            self._lost, self._broke = True, now
+        elif self._away or self._lost:
+            if self._news.believe(now):
+                self._return(now)
+            self._away = self._lost = False
         if isinstance(event, Page | Opened):
-            self._knocked = False
+            self._unready = False
         match event:
             case Page():
                 return self._receive_page(event, now)
@@ -581,8 +668,9 @@ class Reflector(Generic[T]):
             )
         if lasted < self._watch_timeout * _EARLY:  # as a server that shuts down does
             self._doubt(now)
+            self._lost, self._broke = True, now
             self._next = Watch(self._version, 0.0)
-            return self._wait(self._rng.uniform(0.0, _EARLY_SPREAD))
+            return self._wait(_EARLY_SPREAD * self._share())
         return self._begin_watch(now)
 
     # -------------------------------------------------------------- trouble
@@ -601,20 +689,31 @@ class Reflector(Generic[T]):
             self.counters.streams_refused += 1
             return self._begin_instead(now)
         self._count(failure)
-        self._lose(failure)
+        hurried = self._may_hurry(failure, now)
+        if self.synced or not (hurried and failure.status in {_UNAUTHORIZED, _FORBIDDEN}):
+            self._lose(failure)
         if watching and (failure.status == 0 or failure.status >= 500):
             self._doubt(now)
         self._next = self._after(failure)
         if failure.unreachable:
-            in_vain, self._knocked = self._knocked, False
-            return self._wait(self._dials.delay(now), knock=not in_vain)
+            self._miss()
+            return self._wait(self._dials.delay(now), probing=True)
+        if hurried:
+            self._hurried += 1
+            self.counters.hurried += 1
+            seconds = self._rng.uniform(_HURRIED_SHORTEST, _HURRIED_LONGEST)
+            return self._wait(seconds + self._asked_to_wait(failure))
+        probing = self._unready and now < self._returned + _GETS_READY
         if failure.status == _FORBIDDEN:
             shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
             if not self._forbidden_again:
                 shortest, longest = 0.0, _FORBIDDEN_FIRST
             self._forbidden_again = True
-            return self._wait(self._rng.uniform(shortest, longest))
-        return self._wait(self._failures.delay(now) + self._asked_to_wait(failure))
+            return self._wait(self._rng.uniform(shortest, longest), probing=probing)
+        if failure.status == 0 or (failure.status >= 500 and failure.retry_after is None):
+            probing = True
+        seconds = self._failures.delay(now) + self._asked_to_wait(failure)
+        return self._wait(seconds, probing=probing)
 
     def _after(self, failure: Failure) -> List | Watch:
         """What follows the wait after a failure: the same again, unless that leads nowhere."""
@@ -640,31 +739,69 @@ class Reflector(Generic[T]):
     def _resync(self, now: float, reason: str = "the version expired") -> Action:
         """List again, later each time, or it could run hot."""
         if self._phase is _Phase.WATCHING:
-            return self._relist_in_its_place(now)
+            return self._relist_in_its_place(now, reason)
         # a page made no sense
         self._lose(Failure(0, reason))
         self._next = List(self._listing.resource_version, limit=self._listing.limit)
         return self._wait(self._resyncs.delay(now))
 
-    def _relist_in_its_place(self, now: float) -> Action:
+    def _relist_in_its_place(self, now: float, reason: str) -> Action:
         """List again when it is our turn among all who have to do so now."""
         self.counters.relists += 1
         self._next = Watch(self._version, 0.0, initial=True)
-        seconds = self._time_to_place()
-        delay = self._resyncs.delay(now)
-        if self._resyncs.troubles > 1:
-            seconds += delay
+        seconds = self._time_to_place(now)
+        if self._returned_anew:
+            self._returned_anew = False
+        else:
+            delay = self._resyncs.delay(now)
+            if self._resyncs.troubles > 1:
+                seconds += delay
+                self._lose(Failure(0, reason))
         if now + seconds > self._confirmed + _CONFIRMED_WITHIN - _LIST_SHORTEST:
             self._lose(_unheard(now - self._confirmed))
         return self._wait(seconds)
 
-    def _time_to_place(self) -> float:
-        place = None if self._place is None else self._place()
-        return _HERD_SPREAD * (self._rng.uniform(0.0, 1.0) if place is None else place)
+    def _time_to_place(self, now: float) -> float:
+        began = now
+        if now <= self._broke + _BROKE_SPREAD:
+            began = self._broke + _BROKE_SPREAD
+        elif now <= self._returned + _TOGETHER:
+            began = self._returned
+        return max(0.0, (began - now) + _HERD_SPREAD * self._share())
 
-    def _wait(self, seconds: float, *, knock: bool = False) -> Action:
+    def _share(self) -> float:
+        """Our place, from 0 up to 1."""
+        place = None if self._place is None else self._place()
+        return self._rng.uniform(0.0, 1.0) if place is None else place
+
+    def _wait(self, seconds: float, *, probing: bool = False) -> Action:
         self._phase = _Phase.WAITING
-        return Wait(seconds, knock)
+        return Wait(seconds, probing)
+
+    # --------------------------------------------------------------- return
+    def _miss(self) -> None:
+        """Nobody is there."""
+        self._away = True
+        self._broke = float("-inf")  # all come back when somebody is, not a second after
+
+    def _return(self, now: float) -> None:
+        """Somebody answers where nobody was."""
+        self.counters.returns += 1
+        self._away = self._lost = False
+        self._unready = True
+        self._returned = now
+        self._returned_anew = True
+        self._settled = now + _SETTLES
+        self._hurried = 0
+
+    def _may_hurry(self, failure: Failure, now: float) -> bool:
+        """Whether a refusal is no more than what a server says that has just returned."""
+        status = failure.status
+        return (
+            now < self._settled
+            and self._hurried < _HURRIED_MOST
+            and (status in {_UNAUTHORIZED, _FORBIDDEN, _THROTTLED} or status >= 500)
+        )
 
     def _doubt(self, now: float) -> None:
         if self._doubtful_from == float("inf"):

@@ -17,6 +17,7 @@ from kubbo.naming.kubernetes.reflector import (
     List,
     Opened,
     Page,
+    Probe,
     Reflector,
     Undecodable,
     Wait,
@@ -25,6 +26,8 @@ from kubbo.naming.kubernetes.reflector import (
 
 RESET = Failure(0, "connection reset")
 GONE = Failure(410, "too old resource version")
+SPREAD = 5.5
+SETTLED = 6.0  # seconds after which a refusal is believed
 TOO_LARGE = Failure(504, "Too large resource version", retry_after=1.0, too_large=True)
 
 
@@ -71,9 +74,16 @@ class Script:
         self.action = self.reflector.handle_timer(self.now)
         return self.action
 
+    def probe(self, found: Probe) -> Action | None:
+        """What a probe found during the wait."""
+        action = self.reflector.handle_probe(found, self.now)
+        if action is not None:
+            self.action = action
+        return action
+
     def in_its_place(self) -> Action:
         """The action after the wait for a place in the herd, which must be the action now."""
-        assert self.action == Wait(6.0)
+        assert self.action == Wait(SPREAD)
         return self.timer()
 
     def watching(self) -> Script:
@@ -195,7 +205,7 @@ def test_repeated_gone_does_not_run_hot() -> None:
         waits.append(action.seconds)
         assert isinstance(script.timer(), List)
         script.tell(Page({}, "20"))
-    assert waits == [6.0 + delay for delay in (0, 1.6, 3.2, 6.4, 12.8, 25.6)]
+    assert waits == [SPREAD + delay for delay in (0, 1.6, 3.2, 6.4, 12.8, 25.6)]
 
 
 def test_pages_that_expire_half_way_are_asked_for_in_one_piece() -> None:
@@ -284,6 +294,7 @@ def test_retry_after_is_obeyed_and_bounded() -> None:
 def test_forbidden_asks_every_25_seconds_and_heals() -> None:
     """403 slows down to 15-25 s, keeps the view, and sees the Role's return within 30 s."""
     script = Script().watching()
+    script.now += SETTLED
     for attempt in range(5):
         action = script.after(1, Failure(403, "forbidden"))
         assert isinstance(action, Wait)
@@ -301,7 +312,8 @@ def test_forbidden_asks_every_25_seconds_and_heals() -> None:
 def test_a_watch_that_is_forbidden_while_lists_are_not_still_moves_the_view() -> None:
     """With a Role that lacks `watch`, the view is listed again at the slow pace."""
     script = Script()
-    script.tell(Page({"a": "v"}, "10"), Failure(403, "cannot watch"))
+    script.tell(Page({"a": "v"}, "10"))
+    script.after(SETTLED, Failure(403, "cannot watch"))
     assert script.timer() == Watch("10", 600.0)
     for version in range(20, 25):
         script.tell(Failure(403, "cannot watch"))
@@ -325,7 +337,7 @@ def test_silence_lists_within_90_seconds() -> None:
     script = Script().watching()
     script.after(20, Bookmark("12"))
     heard = script.now
-    assert script.timer() == Wait(6.0)
+    assert script.timer() == Wait(SPREAD)
     assert script.now == heard + 77
     assert script.reflector.stale_since == heard
     assert script.reflector.counters.silences == 1
@@ -341,7 +353,7 @@ def test_an_accepted_watch_does_not_confirm_a_view() -> None:
     script.timer()
     script.tell(Opened())
     assert script.reflector.stale_since is None
-    assert script.timer() == Wait(6.0)
+    assert script.timer() == Wait(SPREAD)
     assert script.now == heard + 77
     assert script.reflector.stale_since == heard
 
@@ -367,7 +379,7 @@ def test_after_a_long_break_a_list_comes_first() -> None:
     """A view that nothing confirmed for 77 s is not resumed."""
     script = Script().watching()
     script.after(60, Failure(503, "no", retry_after=30.0))
-    assert script.timer() == Wait(6.0)
+    assert script.timer() == Wait(SPREAD)
     assert script.timer() == List("10", limit=500)
 
 
@@ -418,7 +430,7 @@ def test_an_undecodable_event_lists_again() -> None:
     script.after(5, Undecodable("no JSON"))
     assert script.in_its_place() == List("10", limit=500)
     script.tell(Page({"a": "v"}, "11"), Opened())
-    assert script.tell(Undecodable("no JSON")) == Wait(6.0 + 1.6)
+    assert script.tell(Undecodable("no JSON")) == Wait(SPREAD + 1.6)
     assert script.reflector.counters.undecodable == 2
     assert script.reflector.items == {"a": "v"}
 
@@ -484,44 +496,180 @@ def test_a_break_that_lasts_longer_ends_in_a_list() -> None:
 NOBODY = Failure(0, "connection refused", unreachable=True)
 
 
-def test_a_server_that_nobody_hears_is_knocked_at() -> None:
-    """While nobody listens waits grow to 30 s but may end early. A watch comes back within half a
-    second, it is cheap; a list takes a place in the herd, after a long break too."""
+def test_a_server_that_nobody_hears_is_probed() -> None:
+    """While nobody listens waits grow to 30 s but end as soon as somebody answers, ready or not. A
+    watch comes back within half a second, it is cheap; a list takes a place in the herd."""
     script = Script().watching()
     script.tell(NOBODY)
-    script.action = script.reflector.handle_reachable(script.now)
-    assert script.action == Wait(0.5)
+    assert script.probe(Probe.AWAY) is None
+    assert script.probe(Probe.UNREADY) == Wait(0.5)
     assert isinstance(script.timer(), Watch)
     script.tell(Opened())
     for seconds in (1.6, 3.2, 6.4, 12.8, 25.6, 30.0):
-        assert script.tell(NOBODY) == Wait(seconds, knock=True)
+        assert script.tell(NOBODY) == Wait(seconds, probing=True)
         if seconds < 30:
             script.timer()
     script.now += 29
-    script.action = script.reflector.handle_reachable(script.now)
+    script.probe(Probe.READY)
     assert script.in_its_place() == List("10", limit=500)
+    assert script.reflector.counters.returns == 2
 
 
-def test_a_door_that_nobody_opens_is_knocked_at_every_other_time() -> None:
-    """A load balancer without a server behind it accepts and drops: that does not shorten every
-    wait, or it would be asked each second for ever."""
+@pytest.mark.parametrize("failure", [RESET, Failure(500, "no"), Failure(503, "no")])
+def test_a_wait_after_a_crash_ends_with_the_outage(failure: Failure) -> None:
+    """Crashes within minutes make the backoff long. It is for a server that is there: where the
+    probes find nobody, the watch is resumed when somebody answers, each time."""
     script = Script().watching()
-    knocks = []
-    for _ in range(6):
-        action = script.tell(NOBODY)
-        assert isinstance(action, Wait)
-        knocks.append(action.knock)
-        if action.knock:
-            script.action = script.reflector.handle_reachable(script.now)
+    for crash in range(10):
+        assert script.after(10, failure) == Wait(min(30.0, 0.8 * 2**crash), probing=True)
+        assert script.probe(Probe.AWAY) is None
+        script.now += 0.1
+        assert script.probe(Probe.UNREADY) == Wait(0.5)
+        assert script.timer() == Watch("10", 600.0)
+        script.tell(Opened(), Page({"a": "v"}, "10"), Opened())  # what the doubt asks for
+
+
+def test_a_server_that_was_ready_all_the_time_gets_the_whole_backoff() -> None:
+    """Probes that find nothing new do not hasten anything."""
+    script = Script().watching()
+    for seconds in (0.8, 1.6, 3.2):
+        assert script.tell(RESET) == Wait(seconds, probing=True)
+        for _ in range(3):
+            assert script.probe(Probe.READY) is None
+        assert script.timer() == Watch("10", 600.0)
+        script.tell(Opened())
+
+
+@pytest.mark.parametrize("failure", [Failure(429, "slow down"), Failure(503, "no", retry_after=3)])
+def test_a_server_that_asks_for_time_is_not_probed(failure: Failure) -> None:
+    """429 and `Retry-After` come from somebody who is there."""
+    script = Script().watching()
+    action = script.after(SETTLED, failure)
+    assert isinstance(action, Wait)
+    assert not action.probing
+
+
+def test_a_server_that_becomes_ready_ends_the_wait() -> None:
+    """Who answers errors and is not ready is asked again when it says that it is."""
+    script = Script().watching()
+    script.now += SETTLED
+    for _ in range(4):
+        script.tell(Failure(503, "no backend"))
         script.timer()
-    assert knocks == [True, False] * 3
+    assert script.tell(Failure(503, "no backend")) == Wait(12.8, probing=True)
+    assert script.probe(Probe.UNREADY) is None
+    assert script.probe(Probe.UNREADY) is None
+    assert script.probe(Probe.READY) == Wait(0.5)
+    assert script.timer() == Watch("10", 600.0)
+    script.tell(Failure(503, "all the same"))
+    assert script.probe(Probe.READY) is None
+
+
+def test_news_are_believed_a_few_times_only() -> None:
+    """A load balancer with a good and a bad server behind it is here now and away then; after five
+    times that shortens a wait every 10 s only."""
+    script = Script().watching()
+    began = script.now
+    early = 0
+    while script.now < began + 100:
+        script.tell(NOBODY)
+        script.probe(Probe.AWAY)
+        script.now += 0.5
+        early += script.probe(Probe.READY) is not None
+    assert 5 + 100 // 10 - 1 <= early <= 5 + 100 // 10
+
+
+def test_a_server_that_has_just_returned_may_refuse() -> None:
+    """Its Roles and its storage come a moment later: three times it is asked again within 0.8 s,
+    and only then at the pace of a permission that is lacking."""
+    script = Script().watching()
+    script.tell(NOBODY)
+    script.probe(Probe.UNREADY)
+    script.timer()
+    for _ in range(3):
+        assert script.tell(Failure(403, "forbidden")) == Wait(0.8)
+        script.timer()
+    assert script.tell(Failure(403, "forbidden")) == Wait(3.0, probing=True)
+    assert script.probe(Probe.READY) == Wait(0.5), "whatever it refused before it was ready"
+    script.timer()
+    assert script.tell(Failure(403, "forbidden")) == Wait(25.0, probing=False)
+
+
+def test_a_wait_after_a_refusal_is_not_probed_for_ever() -> None:
+    """Who may not read /readyz either does not ask for it for longer than a minute."""
+    script = Script().watching()
+    script.tell(NOBODY)
+    script.probe(Probe.UNREADY)
+    script.timer()
+    probed = []
+    for _ in range(12):
+        action = script.tell(Failure(403, "forbidden"))
+        assert isinstance(action, Wait)
+        probed.append(action.probing)
+        script.timer()
+    assert probed == [False] * 3 + [True] * 4 + [False] * 5
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_first_refusal_is_not_believed(status: int) -> None:
+    """A consumer and its API server may start together: that it is refused is told when it has
+    been refused for 1.5 s."""
+    script = Script()
+    for failure in [Failure(status, "no")] * 2:
+        assert script.tell(failure) == Wait(0.8)
+        assert script.reflector.failure is None
+        script.timer()
+    script.tell(failure)
+    assert script.reflector.failure == failure
+    script = Script()
+    script.tell(Failure(500, "no"))
+    assert script.reflector.failure is not None, "of all else nothing is gained by waiting"
+
+
+def test_an_answer_to_a_request_is_a_return_too() -> None:
+    """Requests that wait for a server that has only begun to listen are answered all at once: then
+    places are counted from that moment."""
+    script = Script().watching()
+    script.tell(NOBODY)
+    script.timer()
+    script.after(0.25, Opened(), GONE)
+    assert script.action == Wait(SPREAD)
+    script = Script().watching()
+    script.tell(NOBODY)
+    script.probe(Probe.UNREADY)
+    script.timer()
+    assert script.tell(GONE) == Wait(SPREAD - 0.5)
+    script = Script().watching()
+    script.tell(NOBODY)
+    script.probe(Probe.UNREADY)
+    script.timer()
+    assert script.after(0.5, GONE) == Wait(SPREAD), "the others have begun: a place of its own"
+
+
+def test_a_server_that_forgets_at_each_return_is_listed_at_each_return() -> None:
+    """Ten crashes in a few minutes, and after each the version is forgotten: that is no reason to
+    list ever later, though it is when it forgets without one."""
+    script = Script().watching()
+    for _ in range(10):
+        script.after(10, RESET)
+        script.probe(Probe.AWAY)
+        script.probe(Probe.READY)
+        script.timer()
+        assert script.tell(GONE) == Wait(SPREAD - 0.5)
+        script.timer()
+        script.tell(Page({"a": "v"}, "10"), Opened())
+    assert script.tell(GONE) == Wait(SPREAD)
+    script.timer()
+    script.tell(Page({"a": "v"}, "10"), Opened())
+    assert script.tell(GONE) == Wait(SPREAD + 1.6)
+    assert script.reflector.stale_since is not None
 
 
 def test_a_first_list_that_nobody_heard_takes_a_place() -> None:
     """A thousand pods that were started while the server was away do not list in one second."""
     script = Script()
     script.tell(NOBODY)
-    script.action = script.reflector.handle_reachable(script.now)
+    script.probe(Probe.READY)
     assert script.in_its_place() == List("0", limit=500)
 
 
@@ -529,7 +677,7 @@ def test_a_first_list_that_nobody_heard_takes_a_place() -> None:
 def test_places_are_spread(*, known: bool) -> None:
     """Of a thousand who got a 410 at the same moment no second gets more than 20%, if they know
     their places; dice are not much worse."""
-    tenths = [0] * 60
+    tenths = [0] * 55
     for seed in range(1000):
         reflector: Reflector[str] = Reflector(
             rng=random.Random(seed), place=lambda seed=seed: seed / 1000 if known else None
@@ -539,9 +687,9 @@ def test_places_are_spread(*, known: bool) -> None:
         reflector.receive(Opened(), 0.0)
         action = reflector.receive(GONE, 1.0)
         assert isinstance(action, Wait)
-        assert 0 <= action.seconds <= 6.0
+        assert 0 <= action.seconds <= SPREAD
         tenths[int(action.seconds * 10)] += 1
-    assert max(sum(tenths[first : first + 10]) for first in range(50)) <= (200 if known else 230)
+    assert max(sum(tenths[first : first + 10]) for first in range(46)) <= (200 if known else 230)
     assert min(tenths) > 0
 
 
