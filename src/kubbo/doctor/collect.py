@@ -78,7 +78,6 @@ class _Kind:
 
 _KINDS: Final = (
     _Kind("pods", "/api/v1", Pod),
-    _Kind("events", "/api/v1", Event),
     _Kind("deployments", "/apis/apps/v1", Workload),
     _Kind("replicasets", "/apis/apps/v1", Workload),
     _Kind("services", "/api/v1", Service),
@@ -88,6 +87,7 @@ _KINDS: Final = (
     _Kind("persistentvolumeclaims", "/api/v1", Claim),
     _Kind("nodes", "/api/v1", Node, namespaced=False),
 )
+_EVENTS: Final = _Kind("events", "/api/v1", Event)
 _REVIEWED: Final = (
     ("discovery.k8s.io", "endpointslices"),
     ("", "services"),
@@ -216,6 +216,8 @@ async def collect(
     """
     reader = _Reader(client, subject.namespace)
     lists = await asyncio.gather(*(reader.objects(kind) for kind in _KINDS))
+    # After the states that they explain: a kubelet sends the event first, or nearly so.
+    events = await reader.objects(_EVENTS)
     read = dict(zip((kind.name for kind in _KINDS), lists, strict=True))
     reviews = await asyncio.gather(
         *(
@@ -229,7 +231,7 @@ async def collect(
         taken=(now or _utc)().isoformat(timespec="seconds"),
         subject=subject,
         pods=read["pods"],
-        events=read["events"],
+        events=events,
         deployments=read["deployments"],
         replica_sets=read["replicasets"],
         services=read["services"],

@@ -340,11 +340,12 @@ class Policy(_Kept, frozen=True):
 
 # ------------------------------------------------------------ the namespace
 class Involved(_Kept, frozen=True):
-    """What an event is about."""
+    """What an event is about; of a container `field_path` ends with `{NAME}`."""
 
     kind: str = ""
     name: str = ""
     uid: str = ""
+    field_path: str = ""
 
 
 class Series(_Kept, frozen=True):

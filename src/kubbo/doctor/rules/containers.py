@@ -29,6 +29,7 @@ _PULL: Final = frozenset(
         "SignatureValidationFailed",
     )
 )
+_PULLING: Final = "Failed to pull image"  # the others repeat the reason
 _START: Final = frozenset(
     (
         "CreateContainerConfigError",
@@ -82,7 +83,7 @@ def _waiting(
         )
     if waiting.reason in _PULL:
         pulls = facts.events("Pod", pod.metadata, "Failed")
-        told = [f"{one.reason}: {one.message}" for one in pulls if "pull" in one.message.lower()]
+        told = [f"{one.reason}: {one.message}" for one in pulls if _PULLING in one.message]
         return Cause(
             "image-pull",
             where,
@@ -154,6 +155,9 @@ def _ended(facts: Facts, pod: Pod, spec: Container | None, status: ContainerStat
     if end.reason in _STARTED_WRONG or end.exit_code in _NOT_FOUND:
         said = f"{how}: {end.message}" if end.message else how
         return _not_started(where, namespace, name, said)
+    hook = _hook(facts, pod, name)
+    if hook:
+        return _not_started(where, namespace, name, f"{how}: {hook}")
     if kills(facts, pod, name):
         return None  # by its probes: rules/probes.py
     if not looping and status.restart_count < _RESTARTS and (now is None or not now.exit_code):
@@ -181,6 +185,15 @@ def _ended(facts: Facts, pod: Pod, spec: Container | None, status: ContainerStat
         f"kubectl logs -n {namespace} {pod.metadata.name} -c {name} --previous: mend what it "
         "says last, then roll out again",
     )
+
+
+def _hook(facts: Facts, pod: Pod, container: str) -> str:
+    """What failed after the start of a container, for which the kubelet has ended it."""
+    for event in facts.events("Pod", pod.metadata, "FailedPostStartHook", within=_RECENT):
+        path = event.involved_object.field_path
+        if not path or path.endswith(f"{{{container}}}"):
+            return f"{event.reason}: {event.message}"
+    return ""
 
 
 def _keeps_ending(facts: Facts, status: ContainerStatus, end: Ended) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kubbo.doctor.facts import Facts
-    from kubbo.doctor.objects import Pod
+    from kubbo.doctor.objects import Event, Pod
 
 _VOLUME: Final = re.compile(r"persistentvolumeclaim|PersistentVolumeClaim|volume node affinity")
 MISSING: Final = re.compile(
@@ -20,6 +20,9 @@ MISSING: Final = re.compile(
     r"couldn't find key (?P<key>\S{1,253}) in (?P<kind2>ConfigMap|Secret) (?P<name2>\S{1,320})|"
     r"references non-existent (?P<kind3>config|secret) key: (?P<key3>\S{1,253})"
 )
+_OF_VOLUME: Final = re.compile(r'failed for volume "([^"]{1,253})"')
+_MAKING: Final = ("", "ContainerCreating", "PodInitializing")
+"""What a container waits for while volumes and sandbox of its pod are made."""
 _PATIENCE: Final = 5.0  # seconds: a claim may be bound, a node may come
 
 
@@ -31,17 +34,22 @@ def find(facts: Facts) -> Iterator[Cause]:
             yield lost
         elif pod.metadata.deletion_timestamp is None and not is_ready(pod):
             yield from _unplaced(facts, pod)
-            if not _has_started(pod):
+            if not _has_sandbox(pod):
                 yield from _unmade(facts, pod)
 
 
-def _has_started(pod: Pod) -> bool:
-    """Whether a container of a pod has ever run, so that its sandbox and volumes are there."""
-    return any(
-        status.restart_count
-        or (status.state is not None and (status.state.running or status.state.terminated))
-        for _, status in containers(pod)
-    )
+def _has_sandbox(pod: Pod) -> bool:
+    """Whether volumes and sandbox of a pod are there, and what events said of them is history.
+
+    A container has run, or something that comes later keeps it from that.
+    """
+    for _, status in containers(pod):
+        state = status.state
+        if status.restart_count or (state is not None and (state.running or state.terminated)):
+            return True
+        if state is not None and state.waiting is not None and state.waiting.reason not in _MAKING:
+            return True
+    return False
 
 
 def _node_lost(facts: Facts, pod: Pod) -> Cause | None:
@@ -114,7 +122,7 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
     metadata = pod.metadata
     name, namespace = metadata.name, metadata.namespace
     for event in facts.events("Pod", metadata, "FailedMount", "FailedAttachVolume"):
-        missing = missing_config(event.message, f"Pod/{name}", namespace)
+        missing = missing_config(event.message, f"Pod/{name}", namespace, _source(pod, event))
         if missing is not None:
             yield missing
             return
@@ -134,13 +142,7 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
         yield absent
         return
     broken = facts.events("Pod", metadata, "FailedCreatePodSandBox", "FailedCreatePodSandbox")
-    waiting = any(
-        status.state is not None
-        and status.state.waiting is not None
-        and status.state.waiting.reason not in ("ContainerCreating", "PodInitializing")
-        for _, status in containers(pod)
-    )
-    if not broken and not waiting:  # else FailedSync only repeats it
+    if not broken:
         broken = facts.events("Pod", metadata, "FailedSync")
     if broken:
         yield Cause(
@@ -179,14 +181,29 @@ def _absent(facts: Facts, pod: Pod) -> Cause | None:
     return None
 
 
-def missing_config(message: str, where: str, namespace: str) -> Cause | None:
-    """The cause that a kubelet's message about a ConfigMap or Secret stands for."""
+def _source(pod: Pod, event: Event) -> str:
+    """The ConfigMap or Secret that is the volume which an event names; empty where it is none."""
+    found = _OF_VOLUME.search(event.message)
+    for volume in pod.spec.volumes or ():
+        if found is not None and volume.name == found[1]:
+            if volume.config_map is not None:
+                return volume.config_map.name
+            if volume.secret is not None:
+                return volume.secret.secret_name
+    return ""
+
+
+def missing_config(message: str, where: str, namespace: str, of_volume: str = "") -> Cause | None:
+    """The cause that a kubelet's message about a ConfigMap or Secret stands for.
+
+    `of_volume`: its name, where the message has only the volume's.
+    """
     found = MISSING.search(message)
     if found is None:
         return None
     kind = found["kind"] or found["kind2"] or found["kind3"]
     kind = "Secret" if kind.lower() == "secret" else "ConfigMap"
-    name = found["name"] or (found["name2"] or "").rpartition("/")[2]
+    name = found["name"] or (found["name2"] or "").rpartition("/")[2] or of_volume
     key = found["key"] or found["key3"] or ""
     return _missing(kind, name, key, where=where, namespace=namespace, evidence=message)
 

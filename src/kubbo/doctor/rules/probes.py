@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kubbo.doctor.facts import Facts
-    from kubbo.doctor.objects import Container, Event, Pod, Probe
+    from kubbo.doctor.objects import Container, ContainerStatus, Event, Pod, Probe
 
 _PATIENCE: Final = 60.0
 _RECENT: Final = 600.0
@@ -45,7 +45,7 @@ def find(facts: Facts) -> Iterator[Cause]:
                 and status.state.running is not None
             ):
                 age = facts.age(status.state.running.started_at)
-                yield from _unready(facts, pod, spec, age)
+                yield from _unready(facts, pod, spec, age, started=bool(status.started))
         yield from _gates(facts, pod)
 
 
@@ -72,11 +72,15 @@ def kills(facts: Facts, pod: Pod, container: str) -> str:
             probe is not None
             and told
             and max(one.count for one in told) >= probe.failure_threshold
-            and any(one.restart_count for one in statuses)
+            and any(one.restart_count or _has_ended(one) for one in statuses)
             and facts.age_of(told[0]) < _RECENT
         ):
             return kind
     return ""
+
+
+def _has_ended(status: ContainerStatus) -> bool:
+    return status.state is not None and status.state.terminated is not None
 
 
 def _unhealthy(facts: Facts, pod: Pod, kind: str) -> list[Event]:
@@ -129,12 +133,15 @@ def _numbers(kind: str, probe: Probe | None) -> str:
     )
 
 
-def _unready(facts: Facts, pod: Pod, spec: Container, age: float | None) -> Iterator[Cause]:
+def _unready(
+    facts: Facts, pod: Pod, spec: Container, age: float | None, *, started: bool
+) -> Iterator[Cause]:
+    """A container that runs since `age` seconds; `started`: its startup probe has passed."""
     probe = spec.readiness_probe
     if probe is None or age is None:
         return
     patience = probe.initial_delay_seconds + probe.period_seconds * probe.failure_threshold
-    if spec.startup_probe is not None:
+    if spec.startup_probe is not None and not started:
         startup = spec.startup_probe
         patience += startup.period_seconds * startup.failure_threshold
     told = _unhealthy(facts, pod, "Readiness")
