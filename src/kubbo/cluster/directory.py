@@ -80,6 +80,7 @@ class Directory:
         self._leaving: dict[tuple[str, int], Member] = {}
         self._subscribers: dict[Member, Callable[[], None]] = {}
         self._down: set[tuple[str, int]] = set()
+        self._ready: set[tuple[str, int]] = set()
         self._subset = subset or Subset()
         self._seen: dict[tuple[str, int], float] = {}
         self._newest = -inf
@@ -261,6 +262,7 @@ class Directory:
                 member.endpoint = endpoint
             self._members[endpoint.key] = member
         self._down.intersection_update(self._members)
+        self._ready.intersection_update(self._members)
         for member in self._members.values():
             self._note_state(member)
         self._leaving = {}
@@ -308,12 +310,24 @@ class Directory:
             self._drop(member)
 
     def _note_state(self, member: Member) -> None:
-        """Tell the resolver when one more connection fails: the provider may have moved."""
+        """Tell the resolver when one more connection fails: the provider may have moved.
+
+        And when the last one that is ready drains or fails: all may have, and the view is old.
+        """
         key = member.endpoint.key
-        if member.dialer.state is not State.DOWN:
+        state = member.dialer.state
+        old = False
+        if state is State.READY:
+            self._ready.add(key)
+        elif key in self._ready:
+            self._ready.discard(key)
+            old = not self._ready
+        if state is not State.DOWN:
             self._down.discard(key)
         elif key not in self._down:
             self._down.add(key)
+            old = True
+        if old:
             hint_refresh(self._resolver)
 
     async def aclose(self) -> None:

@@ -234,7 +234,7 @@ class Hinted(Script):
 
 async def test_a_connection_that_fails_is_a_hint_for_the_resolver() -> None:
     """Each provider that goes down is told once, not each time it is still down."""
-    resolver = Hinted(Members((A, B)))
+    resolver = Hinted(Members((A, B, C)))
     dialers = FakeDialers()
     directory = Directory("dns:///x:1", resolver, cast("Dialers", dialers))
     directory.start()
@@ -246,6 +246,28 @@ async def test_a_connection_that_fails_is_a_hint_for_the_resolver() -> None:
     assert resolver.hints == 1
     dialers.held[A.key].become(State.READY)
     dialers.held[A.key].become(State.DOWN)
+    assert resolver.hints == 2
+    await directory.aclose()
+
+
+async def test_the_last_provider_that_is_ready_is_a_hint_when_it_drains() -> None:
+    """A view whose members all drain is old: the resolver is told, once each time."""
+    resolver = Hinted(Members((A, B)))
+    dialers = FakeDialers()
+    directory = Directory("kubernetes:///x:1", resolver, cast("Dialers", dialers))
+    directory.start()
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
+    for key in (A.key, B.key):
+        dialers.held[key].become(State.READY)
+    dialers.held[A.key].become(State.DRAINING)
+    assert resolver.hints == 0
+    dialers.held[B.key].become(State.DRAINING)
+    assert resolver.hints == 1
+    dialers.held[B.key].become(State.READY)
+    directory.publish(Members((A,)))  # that B has left is no news for its resolver
+    dialers.held[A.key].become(State.READY)
+    assert resolver.hints == 1
+    dialers.held[A.key].become(State.DRAINING)
     assert resolver.hints == 2
     await directory.aclose()
 

@@ -8,7 +8,7 @@ something has been received.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kubbo.errors import ConfigError
@@ -26,7 +26,7 @@ from kubbo.naming.kubernetes.reflector import (
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from typing import NoReturn
 
     from kubbo.naming.kubernetes.client import ClusterClient, Resource, WatchStream
@@ -159,13 +159,35 @@ class _Drive(Generic[T]):
         return following
 
     async def _wait(self, action: Wait) -> Action:
-        until = self._now() + action.seconds
-        if action.probing:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(action.seconds):
+        with suppress(TimeoutError):
+            async with self._until_due():
+                if action.probing:
                     return await self._probe()
-        await asyncio.sleep(max(0.0, until - self._now()))
+                await asyncio.get_running_loop().create_future()  # for the time being
         return self._view.reflector.handle_timer(self._now())
+
+    @asynccontextmanager
+    async def _until_due(self) -> AsyncGenerator[None]:
+        """Raise TimeoutError when the reflector's timer is due, which may become sooner."""
+        reflector = self._view.reflector
+        loop = asyncio.get_running_loop()
+
+        def due() -> float:
+            at = reflector.next_timer()
+            assert at is not None
+            return loop.time() + max(0.0, at - self._now())
+
+        async with asyncio.timeout_at(due()) as timeout:
+
+            def hasten() -> None:
+                if not timeout.expired():
+                    timeout.reschedule(due())
+
+            reflector.hastened = hasten
+            try:
+                yield
+            finally:
+                reflector.hastened = None
 
     async def _probe(self) -> Action:
         """Ask whether the server is ready until the reflector makes something of it."""
@@ -207,10 +229,8 @@ class _Drive(Generic[T]):
         reflector = self._view.reflector
         while True:
             self._tell()
-            silence = reflector.next_timer()
-            assert silence is not None
             try:
-                async with asyncio.timeout(max(0.0, silence - self._now())):
+                async with self._until_due():
                     events = await stream.receive()
             except TimeoutError:
                 return reflector.handle_timer(self._now())

@@ -89,6 +89,11 @@ believed where there is no view yet.
 Dials that failed don't lengthen the waits after answers that failed, and a list that is needed
 because of a return doesn't lengthen the wait for the next one.
 
+Hints. Whoever calls the providers may find that none of those in the view can be used any more,
+which says that the view is old. Then the rest of a wait, unless the server asked for it, and of a
+doubt (below) is as long as the way to our place in the herd, once in 10 s: all who call that
+Service find it out at the same time. A stream that nothing has broken is believed.
+
 Doubt. A watch that broke is resumed at its version, which is right unless the server came back
 with another history (etcd restored from a backup): it would then accept a version that it
 never gave, and leave out what happened before. Nothing in the answers shows that, so a stream
@@ -151,6 +156,7 @@ _START_SETTLES = 1.5  # likewise, where we don't know whether it has just return
 _HURRIED_SHORTEST, _HURRIED_LONGEST = 0.2, 0.8
 _HURRIED_MOST = 3
 _NEWS_MOST, _NEWS_EVERY = 5, 10.0
+_HINT_EVERY = 10.0
 _GETS_READY = 60.0  # who is not ready so long after its return is taken as it is
 _FORBIDDEN_FIRST = 3.0
 _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST = 15.0, 25.0  # seen within 30 s of the Role's return
@@ -349,6 +355,7 @@ class Counters:
     silences: int = 0
     doubts: int = 0
     returns: int = 0
+    hints: int = 0
     hurried: int = 0
     failures: int = 0
     unauthorized: int = 0
@@ -384,6 +391,7 @@ class Reflector(Generic[T]):
             is healthy.
         failure: the last failure while the source is lost, else None.
         counters: for whoever observes.
+        hastened: is called when `next_timer` has become sooner; the driver sets it.
     """
 
     def __init__(
@@ -423,6 +431,10 @@ class Reflector(Generic[T]):
         self._settled = float("-inf")
         self._hurried = 0
         self._returned_anew = False
+        self._wait_until = 0.0
+        self._throttled = False
+        self._hinted = float("-inf")
+        self.hastened: Callable[[], None] | None = None
         self.items: dict[str, T] = {}
         self.synced = False
         self.revision = 0
@@ -442,7 +454,7 @@ class Reflector(Generic[T]):
         return self._begin_anew(_ANY_VERSION, now)
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` is due while a stream is open; else None (a `Wait` says it)."""
+        """When `handle_timer` is due: in a `Wait` and while a stream is open; else None."""
         match self._phase:
             case _Phase.STREAMING:
                 return self._watch_began + _STREAM_PATIENCE
@@ -452,7 +464,9 @@ class Reflector(Generic[T]):
                     self._watch_began + self._watch_timeout + _WATCH_GRACE,
                     self._doubtful_from,
                 )
-            case _Phase.LISTING | _Phase.WAITING:
+            case _Phase.WAITING:
+                return self._wait_until
+            case _Phase.LISTING:
                 return None
 
     def handle_timer(self, now: float) -> Action:
@@ -468,7 +482,10 @@ class Reflector(Generic[T]):
         if now >= self._doubtful_from:
             self.counters.doubts += 1
             return self._begin_relist(now)
-        if now < self._confirmed + _SILENCE:
+        quiet_from = self._confirmed + _SILENCE
+        if waiting and self.stale_since is not None:
+            quiet_from -= _SOON
+        if now < quiet_from:
             return self._begin_watch(now)
         self.counters.silences += 1  # or the stream was away for so long
         reason = f"no event or bookmark for {_SILENCE:.0f} s"
@@ -495,9 +512,28 @@ class Reflector(Generic[T]):
         long_away = now + _SOON >= min(self._doubtful_from, self._confirmed + _SILENCE)
         if isinstance(following, Watch) and not following.initial:
             if not long_away:
-                return self._wait(_RETURN_SPREAD * self._share())
+                return self._wait(now, _RETURN_SPREAD * self._share())
             self._next = Watch(self._version, 0.0, initial=True)
-        return self._wait(self._time_to_place(now))
+        return self._wait(now, self._time_to_place(now))
+
+    def handle_hint(self, now: float) -> None:
+        """Nobody whom the view names can be used: it may be old. Cheap, and may come at any rate.
+
+        `next_timer` may be sooner after it; then `hastened` is called.
+        """
+        if now < self._hinted + _HINT_EVERY:
+            return
+        due = now + _HERD_SPREAD * self._share()
+        if self._phase is _Phase.WAITING and due < self._wait_until and not self._throttled:
+            self._wait_until = due
+        elif self._phase is _Phase.WATCHING and due < self._doubtful_from < float("inf"):
+            self._doubtful_from = due
+        else:
+            return
+        self._hinted = now
+        self.counters.hints += 1
+        if self.hastened is not None:
+            self.hastened()
 
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
@@ -670,7 +706,7 @@ class Reflector(Generic[T]):
             self._doubt(now)
             self._lost, self._broke = True, now
             self._next = Watch(self._version, 0.0)
-            return self._wait(_EARLY_SPREAD * self._share())
+            return self._wait(now, _EARLY_SPREAD * self._share())
         return self._begin_watch(now)
 
     # -------------------------------------------------------------- trouble
@@ -697,23 +733,24 @@ class Reflector(Generic[T]):
         self._next = self._after(failure)
         if failure.unreachable:
             self._miss()
-            return self._wait(self._dials.delay(now), probing=True)
+            return self._wait(now, self._dials.delay(now), probing=True)
         if hurried:
             self._hurried += 1
             self.counters.hurried += 1
             seconds = self._rng.uniform(_HURRIED_SHORTEST, _HURRIED_LONGEST)
-            return self._wait(seconds + self._asked_to_wait(failure))
+            return self._wait(now, seconds + self._asked_to_wait(failure))
         probing = self._unready and now < self._returned + _GETS_READY
         if failure.status == _FORBIDDEN:
             shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
             if not self._forbidden_again:
                 shortest, longest = 0.0, _FORBIDDEN_FIRST
             self._forbidden_again = True
-            return self._wait(self._rng.uniform(shortest, longest), probing=probing)
+            return self._wait(now, self._rng.uniform(shortest, longest), probing=probing)
         if failure.status == 0 or (failure.status >= 500 and failure.retry_after is None):
             probing = True
         seconds = self._failures.delay(now) + self._asked_to_wait(failure)
-        return self._wait(seconds, probing=probing)
+        throttled = failure.retry_after is not None or failure.status == _THROTTLED
+        return self._wait(now, seconds, probing=probing, throttled=throttled)
 
     def _after(self, failure: Failure) -> List | Watch:
         """What follows the wait after a failure: the same again, unless that leads nowhere."""
@@ -734,7 +771,7 @@ class Reflector(Generic[T]):
             return self._begin_list(_NEWEST_VERSION, now)
         self._lose(failure)
         self._next = List(_NEWEST_VERSION, limit=listing.limit)
-        return self._wait(self._failures.delay(now) + self._asked_to_wait(failure))
+        return self._wait(now, self._failures.delay(now) + self._asked_to_wait(failure))
 
     def _resync(self, now: float, reason: str = "the version expired") -> Action:
         """List again, later each time, or it could run hot."""
@@ -743,7 +780,7 @@ class Reflector(Generic[T]):
         # a page made no sense
         self._lose(Failure(0, reason))
         self._next = List(self._listing.resource_version, limit=self._listing.limit)
-        return self._wait(self._resyncs.delay(now))
+        return self._wait(now, self._resyncs.delay(now))
 
     def _relist_in_its_place(self, now: float, reason: str) -> Action:
         """List again when it is our turn among all who have to do so now."""
@@ -759,7 +796,7 @@ class Reflector(Generic[T]):
                 self._lose(Failure(0, reason))
         if now + seconds > self._confirmed + _CONFIRMED_WITHIN - _LIST_SHORTEST:
             self._lose(_unheard(now - self._confirmed))
-        return self._wait(seconds)
+        return self._wait(now, seconds)
 
     def _time_to_place(self, now: float) -> float:
         began = now
@@ -774,8 +811,12 @@ class Reflector(Generic[T]):
         place = None if self._place is None else self._place()
         return self._rng.uniform(0.0, 1.0) if place is None else place
 
-    def _wait(self, seconds: float, *, probing: bool = False) -> Action:
+    def _wait(
+        self, now: float, seconds: float, *, probing: bool = False, throttled: bool = False
+    ) -> Action:
         self._phase = _Phase.WAITING
+        self._wait_until = now + seconds
+        self._throttled = throttled
         return Wait(seconds, probing)
 
     # --------------------------------------------------------------- return

@@ -104,6 +104,11 @@ class KubernetesResolver:
             raise LookupError(f"{self!r} has not been watched yet")
         return self._run.view.reflector
 
+    def refresh(self) -> None:
+        """Providers cannot be connected: if nobody can, the view may be old. Never blocks."""
+        if self._run is not None:
+            self._run.refresh()
+
     async def watch(self, publish: Publish, /) -> None:
         """Publish until cancelled. Returns only when there is no way to the API server at all."""
         publish(Pending())
@@ -157,6 +162,10 @@ class _Run:
         self._ask_since = float("-inf")
         self._ask_pause = _ASK_AGAIN
         self._warned = False
+
+    def refresh(self) -> None:
+        if self._follower is not None:
+            self._follower.refresh()
 
     async def follow(self, watches: Watches, client: ClusterClient) -> None:
         """Publish until cancelled."""

@@ -102,6 +102,10 @@ class Follower:
         """The view that shows the Service's slices now."""
         return self._group.sharing.source(self.service)
 
+    def refresh(self) -> None:
+        """Nobody whom the view names can be used. Cheap, and may come at any rate."""
+        self._group.refresh(self.service)
+
     def check(self) -> None:
         """Raise what ended a watch, which is a bug: they go on whatever happens."""
         if self._group.bug is not None:
@@ -249,6 +253,9 @@ class _Namespace:
         self._due = None
         self.sharing.update(self._now())
         self._settle()
+
+    def refresh(self, service: str) -> None:
+        self.sharing.source(service).reflector.handle_hint(self._now())
 
     # ------------------------------------------------------------------ telling
     def _received(self, key: str, view: SlicesView) -> None:

@@ -702,6 +702,68 @@ def test_dials_that_failed_do_not_lengthen_the_waits_after_answers() -> None:
     assert script.tell(Failure(503, "starting")) == Wait(0.8)
 
 
+# ---------------------------------------------------------------------- hints
+def test_a_hint_shortens_a_long_wait() -> None:
+    """Who has nobody left to call does not wait for the end of a backoff, but for its place: all
+    who call that Service know at the same time. Once in 10 s."""
+    script = Script().watching()
+    script.now += SETTLED
+    hastened: list[float] = []
+    script.reflector.hastened = lambda: hastened.append(script.now)
+    for _ in range(7):
+        script.tell(Failure(500, "no"))
+        script.timer()
+    assert script.tell(Failure(500, "no")) == Wait(30.0, probing=True)
+    due = script.reflector.next_timer()
+    assert due == script.now + 30
+    script.now += 2
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.next_timer() == script.now + SPREAD
+    assert hastened == [script.now]
+    script.now += 1
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.counters.hints == 1
+    script.now += SPREAD - 1
+    script.action = script.reflector.handle_timer(script.now)
+    script.tell(Failure(500, "no"))
+    script.now += 10
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.counters.hints == 2
+
+
+@pytest.mark.parametrize("failure", [Failure(429, "slow down"), Failure(503, "no", retry_after=20)])
+def test_a_hint_does_not_shorten_what_the_server_asked_for(failure: Failure) -> None:
+    """`Retry-After` stands, whoever is in a hurry."""
+    script = Script().watching()
+    script.now += SETTLED
+    for _ in range(4):
+        script.tell(failure)
+        script.timer()
+    script.tell(failure)
+    due = script.reflector.next_timer()
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.next_timer() == due
+    assert script.reflector.counters.hints == 0
+
+
+def test_a_hint_settles_a_doubt() -> None:
+    """A stream that follows a broken one is replaced by a list sooner; one that never broke is
+    believed."""
+    script = Script().watching()
+    script.after(10, Bookmark("10"))
+    due = script.reflector.next_timer()
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.next_timer() == due
+    script.tell(RESET)
+    script.timer()
+    script.tell(Opened())
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.next_timer() == script.now + SPREAD
+    assert script.timer() == List("10", limit=500)
+    script.reflector.handle_hint(script.now)  # under way: nothing to hasten
+    assert script.reflector.counters.hints == 1
+
+
 # ------------------------------------------------------------------ streaming
 STREAM = Watch("0", 600.0, initial=True)
 END = Bookmark("12", end_of_initial=True)
