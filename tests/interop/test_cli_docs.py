@@ -120,4 +120,4 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
             provider.send_signal(signal.SIGINT)
             await provider.communicate()
             assert provider.returncode == 0
-    assert len(page) == 36, "a command was added to the page, or was lost from it"
+    assert len(page) == 38, "a command was added to the page, or was lost from it"

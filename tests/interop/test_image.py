@@ -1,27 +1,30 @@
-"""What `kubbo image` writes, run as a container runs it: its own root, read-only, as nobody."""
+"""docs/image.md, and what it makes, run as a container runs it: read-only, as nobody."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.interop.process import end_of
-from tests.unit.image.conftest import make, write_project
+from tests.unit.image.reading import Read, read_image
 
 import kubbo
 from kubbo.manifests.workload import USER
 
-if TYPE_CHECKING:
-    from tests.unit.image.conftest import Made
-
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
+DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+FLAGS = re.MULTILINE | re.DOTALL
 KEY = "com.example.GreetService:1.0.0"
 
 RUN = """
@@ -45,18 +48,61 @@ except OSError as error:
 """
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """An image of a small provider."""
-    return make(write_project(tmp_path_factory.mktemp("image") / "project"))
+@dataclass
+class Printed:
+    """A command of the page, what the page says that it prints, and what it did print."""
+
+    command: str
+    output: str
+    printed: str
+    code: int
 
 
 @pytest.fixture(scope="module")
-def root(image: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the application that docs/deployment.md begins with."""
+    folder = tmp_path_factory.mktemp("project")
+    (source,) = re.findall(r"^```python\n(.*?class Greeter\(.*?)^```$", DEPLOYMENT, FLAGS)
+    (folder / "greeter.py").write_text(source, encoding="utf-8")
+    (folder / "notes.txt").write_text("x\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(project: Path) -> list[Printed]:
+    """Each command of docs/image.md, run in that folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found: list[Printed] = []
+    for block in re.findall(r"^```console\n(.*?)^```$", PAGE, FLAGS):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            done = subprocess.run(
+                ["/bin/sh", "-c", command],
+                cwd=project,
+                env={"PATH": path},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=240,
+            )
+            found.append(Printed(command, output, done.stdout, done.returncode))
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(project: Path, page: list[Printed]) -> Read:
+    """The image that the page makes first."""
+    assert page[0].code == 0, page[0].printed
+    return read_image(project / "greeter.tar")
+
+
+@pytest.fixture(scope="module")
+def root(image: Read, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The layers of the image, one over the other, in a directory that anybody may enter."""
     folder = tmp_path_factory.mktemp("root")
-    with tarfile.open(image.path) as archive:
-        for each in image.read.manifest["layers"]:
+    with tarfile.open(project / "greeter.tar") as archive:
+        for each in image.manifest["layers"]:
             blob = archive.extractfile(f"blobs/{each['digest'].replace(':', '/')}")
             assert blob is not None
             with tarfile.open(fileobj=io.BytesIO(blob.read())) as layer:
@@ -66,15 +112,30 @@ def root(image: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def inside(image: Made, root: Path, *command: str) -> list[str]:
+def inside(image: Read, root: Path, *command: str) -> list[str]:
     """A command that runs in the image as a container runtime would run it."""
     unshare = shutil.which("unshare")
     assert unshare is not None
-    environment = image.read.config["config"]["Env"]
+    environment = image.config["config"]["Env"]
     assert len(environment) == 2
-    user = image.read.config["config"]["User"].partition(":")[0]
+    user = image.config["config"]["User"].partition(":")[0]
     prefix = [unshare, "--mount", "--", "bash", "-c", RUN, "in-image", os.fspath(root)]
     return [*prefix, *environment, unshare, user, *command]
+
+
+def test_every_command_of_the_page_prints_what_the_page_prints(
+    page: list[Printed], project: Path
+) -> None:
+    """Where the page has `...`, anything may stand; refusals end with 2."""
+    for each in page:
+        pattern = ".*".join(re.escape(part) for part in each.output.split("..."))
+        assert re.fullmatch(pattern, each.printed, re.DOTALL), f"{each.command}\n{each.printed}"
+        assert each.code == (2 if each.printed.startswith("kubbo: ") else 0), each.command
+    assert len(page) == 6, "a command was added to the page, or was lost from it"
+    tool = read_image(project / "tool.tar")
+    assert tool.file("app/notes.txt") == b"x\n"
+    assert tool.config["created"] == "1970-01-01T00:00:00Z"
+    assert {each.mtime for layer in tool.layers for each in layer.values()} == {0}
 
 
 def whose(pid: int) -> tuple[str, str, Path]:
@@ -87,12 +148,12 @@ def whose(pid: int) -> tuple[str, str, Path]:
 
 @pytest.mark.root(reason="runs an image's file system, which needs root")
 async def test_an_image_serves_as_nobody_on_a_root_that_cannot_be_written(
-    image: Made, root: Path
+    image: Read, root: Path
 ) -> None:
     """The command of the image, with nothing but the image: it is called from outside, answers a
     probe, and ends with 0 after SIGTERM.
     """
-    command = image.read.config["config"]["Entrypoint"]
+    command = image.config["config"]["Entrypoint"]
     options = ("--port=0", "--host=127.0.0.1", "--admin-port=0", "--propagation=0")
     process = await asyncio.create_subprocess_exec(
         *inside(image, root, *command, *options),
@@ -125,7 +186,7 @@ async def test_an_image_serves_as_nobody_on_a_root_that_cannot_be_written(
 
 
 @pytest.mark.root(reason="runs an image's file system, which needs root")
-def test_every_native_module_of_an_image_loads_in_it(image: Made, root: Path) -> None:
+def test_every_native_module_of_an_image_loads_in_it(image: Read, root: Path) -> None:
     """All extension modules of the standard library and of what Kubbo requires, and TLS has
     somebody to trust; nothing of it can be written.
     """
@@ -141,16 +202,16 @@ def test_every_native_module_of_an_image_loads_in_it(image: Made, root: Path) ->
 
 
 @pytest.mark.root(reason="runs an image's file system, which needs root")
-def test_the_loader_of_an_image_finds_each_library_in_it(image: Made, root: Path) -> None:
+def test_the_loader_of_an_image_finds_each_library_in_it(image: Read, root: Path) -> None:
     """Asked for every ELF file of the image, it has no "not found", and what it finds is there."""
     files = [
         name
-        for layer in image.read.data
+        for layer in image.data
         for name, data in layer.items()
         if data.startswith(b"\x7fELF") and "ld-" not in name
     ]
     assert len(files) > 60
-    (loader,) = [name for name in image.read.names if "/ld-" in name and ".so" in name]
+    (loader,) = [name for name in image.names if "/ld-" in name and ".so" in name]
     unshare = shutil.which("unshare")
     for name in files:
         done = subprocess.run(

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kubbo.cli.loading import check_program, load_object, read_interfaces
+from kubbo.cli.loading import (
+    check_program,
+    import_from_here,
+    load_object,
+    read_interfaces,
+)
 from kubbo.cli.outcome import printable
 from kubbo.cli.output import render_json, write_line
 from kubbo.errors import UsageError
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
 _LABEL: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _SHOWN_NOTES: Final = 20
+_PORT: Final = 20880
 
 
 @click.command(
@@ -57,9 +63,8 @@ The archive is loaded with one of:
 @click.option(
     "--port",
     type=click.IntRange(1024, 65535),
-    default=20880,
-    show_default=True,
-    help="That is served on.",
+    show_default="20880",
+    help="That is served on, or that COMMAND listens on.",
 )
 @click.option(
     "--add",
@@ -86,7 +91,7 @@ def image(
     path: str,
     consumer: bool,
     command: str,
-    port: int,
+    port: int | None,
     added: tuple[str, ...],
     required: tuple[str, ...],
     labels: tuple[str, ...],
@@ -134,7 +139,7 @@ def _say(text: str) -> None:
 
 
 def _command(
-    what: str, command: str, port: int, *, consumer: bool
+    what: str, command: str, port: int | None, *, consumer: bool
 ) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
     """The module, what the image runs, and the ports that this listens on."""
     if consumer and command:
@@ -149,9 +154,11 @@ def _command(
             raise UsageError(f"--command {command!r} cannot be read: {error}") from None
         if not runs:
             raise UsageError("--command is empty; write it like --command 'python -m shop.main'")
-        return what.partition(":")[0], runs, (port,)
+        import_from_here()
+        return what.partition(":")[0], runs, (port,) if port else ()
     found = load_object(what)
     asyncio.run(read_interfaces(found, what))
+    port = port or _PORT
     return what.partition(":")[0], ("kubbo", "serve", what, f"--port={port}"), (port,)
 
 

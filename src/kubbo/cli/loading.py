@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
     from kubbo.rpc.service import Interface
 
-__all__ = ["check_program", "load_object", "make_implementations", "read_interfaces"]
+__all__ = [
+    "check_program",
+    "import_from_here",
+    "load_object",
+    "make_implementations",
+    "read_interfaces",
+]
 
 
 def load_object(text: str) -> object:
@@ -40,7 +46,7 @@ def load_object(text: str) -> object:
             f"{text!r} is no MODULE:OBJECT; write it like greeter:Greeter, "
             "for the class Greeter of ./greeter.py"
         )
-    here = _import_from_here()
+    here = import_from_here()
     module = _import(name, here)
     found: object = module
     for part in path.split("."):
@@ -51,7 +57,7 @@ def load_object(text: str) -> object:
     return found
 
 
-def _import_from_here() -> str:
+def import_from_here() -> str:
     """Put the current directory in front of the path; returns it."""
     here = str(Path.cwd())
     if here not in sys.path:
@@ -65,7 +71,7 @@ def check_program(name: str) -> None:
     Raises:
         UsageError: it would not.
     """
-    here = _import_from_here()
+    here = import_from_here()
     spec = _find(name)
     if spec is not None and spec.submodule_search_locations is not None:  # a package
         spec = _find(f"{name}.__main__")

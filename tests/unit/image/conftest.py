@@ -35,6 +35,8 @@ def hello(name: str) -> str:
     return f"Hello {name}"
 """
 
+ENVIRONMENT = {"SOURCE_DATE_EPOCH": "1700000000"}
+
 
 def write_project(folder: Path, *, greetings: str = GREETINGS) -> Path:
     """A provider in two modules, with things around it that are none of an image's business."""
@@ -81,6 +83,8 @@ def make(folder: Path, *arguments: str, **environment: str) -> Made:
         "-o",
         str(path),
         "--json",
+        "--with",
+        "pluggy",
         *arguments,
         **environment,
     )
@@ -91,4 +95,4 @@ def make(folder: Path, *arguments: str, **environment: str) -> Made:
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """An image of `write_project`."""
-    return make(write_project(tmp_path_factory.mktemp("image") / "project"))
+    return make(write_project(tmp_path_factory.mktemp("image") / "project"), **ENVIRONMENT)
