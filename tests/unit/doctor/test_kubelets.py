@@ -86,6 +86,30 @@ def test_a_start_that_has_come_further_is_not_held_up_by_what_failed_before(even
     assert first(bundle(state, event)) in cause
 
 
+@pytest.mark.parametrize(
+    ("count", "first_seen", "pulling", "verdict"),
+    [
+        (1, 0.0, False, "unknown"),
+        (1, 1.0, False, "unknown"),
+        (3, 1.0, False, "volume-failed"),
+        (1, 20.0, False, "volume-failed"),
+        (3, 20.0, True, "unknown"),
+    ],
+)
+def test_what_a_kubelet_cannot_mount_at_once_is_no_fault_yet(count, first_seen, pulling, verdict):
+    """Nor any more when it has begun to pull: the state is still the same, ContainerCreating."""
+    message = 'MountVolume.SetUp failed for volume "kube-api-access-x" : timed out'
+    seen = bundle(
+        WAITING_TO_BE_MADE,
+        ("FailedMount", message, count),
+        *([("Pulling", "Pulling image")] if pulling else []),
+    )
+    events = [
+        msgspec.structs.replace(event, first_timestamp=ago(first_seen)) for event in seen.events
+    ]
+    assert first(msgspec.structs.replace(seen, events=events)) == verdict
+
+
 def test_a_container_whose_hook_fails_did_not_crash():
     """The kubelet ends it for that, and while it waits for the next time only the event says so."""
     back_off = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ MISSING: Final = re.compile(
 _OF_VOLUME: Final = re.compile(r'failed for volume "([^"]{1,253})"')
 _MAKING: Final = ("", "ContainerCreating", "PodInitializing")
 """What a container waits for while volumes and sandbox of its pod are made."""
+_REPEATED: Final = 3
 _PATIENCE: Final = 5.0  # seconds: a claim may be bound, a node may come
 
 
@@ -121,12 +123,12 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
     """Volumes and sandbox of a pod that has a node."""
     metadata = pod.metadata
     name, namespace = metadata.name, metadata.namespace
-    for event in facts.events("Pod", metadata, "FailedMount", "FailedAttachVolume"):
+    failed = _lasting(facts, pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
+    for event in failed:
         missing = missing_config(event.message, f"Pod/{name}", namespace, _source(pod, event))
         if missing is not None:
             yield missing
             return
-    failed = facts.events("Pod", metadata, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
     if failed:
         yield Cause(
             "volume-failed",
@@ -141,9 +143,9 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
     if absent is not None:
         yield absent
         return
-    broken = facts.events("Pod", metadata, "FailedCreatePodSandBox", "FailedCreatePodSandbox")
+    broken = _lasting(facts, pod, "FailedCreatePodSandBox", "FailedCreatePodSandbox")
     if not broken:
-        broken = facts.events("Pod", metadata, "FailedSync")
+        broken = _lasting(facts, pod, "FailedSync")
     if broken:
         yield Cause(
             "sandbox-failed",
@@ -154,6 +156,24 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
             f"runtime (journalctl -u kubelet -u containerd on {pod.spec.node_name}); meanwhile "
             f"kubectl cordon {pod.spec.node_name} && kubectl delete pod -n {namespace} {name}",
         )
+
+
+def _lasting(facts: Facts, pod: Pod, *reasons: str) -> list[Event]:
+    """Events about volumes and sandbox that are more than a moment, and not overcome.
+
+    At first a kubelet often does not know what it has to mount: the certificate of the API server
+    in a new namespace, a ConfigMap of the same `kubectl apply`. It tries again after 0.5 s, 1 s,
+    2 s. Nothing is pulled before volumes and sandbox are there.
+    """
+    pulled = facts.events("Pod", pod.metadata, "Pulling", "Pulled", "Created", "Started")
+    overcome = min((facts.age_of(one) for one in pulled), default=math.inf)
+    found: list[Event] = []
+    for event in facts.events("Pod", pod.metadata, *reasons):
+        since = facts.age(event.first_timestamp)
+        lasts = since is None or since > _PATIENCE or event.count >= _REPEATED
+        if lasts and facts.age_of(event) < overcome:
+            found.append(event)
+    return found
 
 
 def _absent(facts: Facts, pod: Pod) -> Cause | None:
