@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
-.PHONY: help setup check test test-quick may-test testbed java-peer go-peer demo bench fuzz fuzz-guided \
+.PHONY: help setup check test test-quick may-test may-node testbed java-peer go-peer demo bench fuzz fuzz-guided \
   native wheels soak doctor-score doctor-set clean
 
 help:
@@ -84,7 +84,7 @@ ifneq ($(ROOT),)
 INSIDE := tests/in-namespace
 endif
 
-test: may-test check testbed java-peer go-peer $(if $(CARGO),native)
+test: may-test may-node check testbed java-peer go-peer $(if $(CARGO),native)
 	tests/run $(BIN)/pytest $(ARGS)
 ifeq ($(CARGO),)
 	@echo "cargo is not here: only the pure codec was tested"
@@ -100,6 +100,13 @@ ifneq ($(ROOT),)
 else ifneq ($(NO_ROOT),1)
 	@echo "make test needs root (network namespaces, addresses on lo): run it as root," \
 	  "or run what needs no root with: make test NO_ROOT=1" >&2; exit 1
+endif
+
+# Containers in containers are refused in many ways; what a node lacks here is said at once.
+may-node: may-test $(VENV)/.dev
+ifneq ($(ROOT),)
+	@.ci/need-nodes
+	@$(INSIDE) --nodes $(BIN)/python -m tests.testbed.machine
 endif
 
 test-quick: $(VENV)/.dev
@@ -133,8 +140,9 @@ soak: may-test testbed $(VENV)/.dev
 doctor-score: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.doctor.score
 
-doctor-set: testbed $(VENV)/.dev
+doctor-set: may-node testbed java-peer
 	$(INSIDE) $(BIN)/python -m tests.cluster.doctor.make $(ARGS)
+	KUBBO_DOCTOR_SET=1 $(INSIDE) --nodes $(BIN)/pytest tests/node/test_doctor.py -q
 
 demo: $(VENV)/.runtime
 	@$(BIN)/kubbo demo $(ARGS)

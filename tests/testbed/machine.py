@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -80,3 +81,8 @@ def snapshotter() -> str:
             return "native"
         subprocess.run(["umount", parts["all"]], check=True)
         return "overlayfs"
+
+
+if __name__ == "__main__":
+    if lacking := missing():
+        sys.exit("real Kubernetes nodes cannot run here; missing:\n  " + "\n  ".join(lacking))

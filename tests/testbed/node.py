@@ -113,9 +113,8 @@ class Node:
                 }
             ],
         }
-        draft = self.data / "network.draft"
-        draft.write_text(json.dumps(network))
-        draft.rename(self.cni / "10-testbed.conflist")
+        # In place: containerd reads it again when it is written, and not when it is replaced.
+        (self.cni / "10-testbed.conflist").write_text(json.dumps(network))
 
     def _add_containerd(self) -> None:
         configuration = self.data / "containerd.toml"

@@ -1,0 +1,226 @@
+"""The application of README.md on two real nodes: two Python providers, two Java providers, and a
+Python consumer that finds both by the API server, from manifests as `kubbo manifests` prints them.
+
+The tests are one story, in this order: it is deployed, rolled, and loses a node. The consumer calls
+all the while, a hundred times a second whether calls are answered or not.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.node.cluster import APPLICATION, manifests
+from tests.testbed.processes import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.node.cluster import Cluster
+
+pytestmark = [
+    pytest.mark.root(reason="runs real Kubernetes nodes, which needs root and namespaces"),
+    pytest.mark.timeout(240),
+]
+
+SHOP = "shop"
+NAME = "app.kubernetes.io/name"
+
+
+@dataclass
+class Application:
+    """What was deployed, and what its consumer says."""
+
+    cluster: Cluster
+    applied: float
+    """When the Python application was, in seconds since the epoch."""
+
+    def kubectl(self, *arguments: str | Path, text: str | None = None) -> str:
+        return self.cluster.plane.kubectl("--namespace", SHOP, *arguments, input=text)
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        """The pods of one of the three that are not about to end."""
+        return [
+            pod
+            for pod in self.cluster.objects(SHOP, "pods")
+            if pod["metadata"]["labels"].get(NAME) == name
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def ready(self, name: str) -> list[dict[str, Any]]:
+        """Of these those that are ready."""
+        return [pod for pod in self.pods(name) if ready_at(pod)]
+
+    def rolled_out(self, name: str) -> bool:
+        """Whether all pods are of the last version, and available."""
+        path = f"/apis/apps/v1/namespaces/{SHOP}/deployments/{name}"
+        deployment = self.cluster.plane.call("GET", path)
+        status, wanted = deployment["status"], deployment["spec"]["replicas"]
+        return (
+            status.get("observedGeneration") == deployment["metadata"]["generation"]
+            and status.get("updatedReplicas") == wanted
+            and status.get("replicas") == wanted
+            and status.get("availableReplicas") == wanted
+        )
+
+    def told(self) -> dict[str, Any]:
+        """The consumer's last line about its calls."""
+        lines = self.kubectl("logs", "deployment/consumer", "--tail=2").splitlines()
+        told: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+        return told
+
+    def after(self, calls: int) -> dict[str, Any]:
+        """The line when so many more have been made, and those before them have had their time."""
+        until = self.told()["made"] + calls
+        return eventually(
+            lambda: (told := self.told())["made"] >= until and told,
+            f"the consumer makes {calls} more calls",
+            within=60,
+        )
+
+
+def ready_at(pod: dict[str, Any]) -> float | None:
+    """When a pod became ready, None while it is not."""
+    for condition in pod["status"].get("conditions", ()):
+        if condition["type"] == "Ready" and condition["status"] == "True":
+            return datetime.fromisoformat(condition["lastTransitionTime"]).timestamp()
+    return None
+
+
+def nodes_of(pods: list[dict[str, Any]]) -> list[str]:
+    return sorted(pod["spec"]["nodeName"] for pod in pods)
+
+
+@pytest.fixture(scope="module")
+def application(cluster: Cluster) -> Iterator[Application]:
+    """The three deployed, and the Java provider ready, whose start takes the longest."""
+    cluster.namespace(SHOP)
+    cluster.plane.kubectl("-n", SHOP, "apply", "-f", APPLICATION / "java.yaml")
+    java = Application(cluster, 0)
+    eventually(lambda: java.rolled_out("greeter-java"), "Java is ready", within=120)
+    provider = manifests("shop.provider:Greeter", "--name", "greeter", "-n", SHOP)
+    consumer = manifests(
+        *("--consumer", "shop.consumer", "--name", "consumer", "--replicas", "1", "-n", SHOP),
+        *("--consumes", "kubernetes:///greeter", "--consumes", "kubernetes:///greeter-java"),
+    )
+    made = Application(cluster, time.time())
+    made.kubectl("apply", "--warnings-as-errors", "-f", "-", text=provider + "---\n" + consumer)
+    yield made
+    cluster.plane.call("DELETE", f"/api/v1/namespaces/{SHOP}")
+
+
+def test_it_is_ready_and_answers(application: Application, cluster: Cluster) -> None:
+    """Plain `kubbo manifests | kubectl apply` gives ready pods, one provider of each kind on each
+    node, and a consumer that finds them with the permissions of its own manifest."""
+    eventually(lambda: len(application.ready("greeter")) == 2, "2 are ready", within=60)
+    slowest = max(ready_at(pod) or 0 for pod in application.ready("greeter"))
+    cluster.told.append(f"Python providers ready {slowest - application.applied:.1f} s after apply")
+    eventually(lambda: "made" in application.told(), "the consumer calls", within=60)
+    took = time.time() - application.applied
+    cluster.told.append(f"consumer: first calls answered within {took:.1f} s after apply")
+    for name in ("greeter", "greeter-java"):
+        assert nodes_of(application.pods(name)) == ["node-1", "node-2"]
+
+    told = application.after(200)
+    assert told["failures"] == []
+    assert told["answers"].keys() >= {
+        f"python {pod['metadata']['name']}" for pod in application.pods("greeter")
+    } | {f"java {pod['status']['podIP']}:20880" for pod in application.pods("greeter-java")}
+    found = cluster.doctor("-n", SHOP)
+    assert found["verdict"] == "healthy", found
+
+
+def test_a_rolling_update_loses_no_call(
+    application: Application, tried: Callable[[str, int], None]
+) -> None:
+    """All Python providers are replaced while the consumer calls; no call fails."""
+    before = application.after(1)
+    old = {pod["metadata"]["name"] for pod in application.pods("greeter")}
+    application.kubectl("rollout", "restart", "deployment/greeter")
+    eventually(
+        lambda: (
+            application.rolled_out("greeter")
+            and not old
+            & {pod["metadata"]["name"] for pod in application.cluster.objects(SHOP, "pods")}
+        ),
+        "the old pods have gone",
+        within=90,
+    )
+    after = application.after(100)
+    assert after["failures"] == []
+    new = {f"python {pod['metadata']['name']}" for pod in application.pods("greeter")}
+    assert after["answers"].keys() >= new
+    tried(
+        "calls on two real nodes during a rolling update, 0 failed", after["made"] - before["made"]
+    )
+
+
+def test_a_frozen_node_costs_what_was_in_flight_on_it(
+    application: Application, cluster: Cluster, tried: Callable[[str, int], None]
+) -> None:
+    """Every process of a node stops, and goes on later. Only calls fail that were sent to its pods,
+    each knowing that; when the node is back its providers are called again."""
+    (consumer,) = application.pods("consumer")
+    node = next(node for node in cluster.nodes if node.name != consumer["spec"]["nodeName"])
+    pods = [
+        pod
+        for name in ("greeter", "greeter-java")
+        for pod in application.ready(name)
+        if pod["spec"]["nodeName"] == node.name
+    ]
+    hosts = {pod["status"]["podIP"] for pod in pods}
+    assert hosts
+    before = application.after(1)
+    frozen = time.time()
+    node.freeze()
+    eventually(lambda: not node.is_ready(), "the node is given up", within=60)
+    eventually(
+        lambda: (
+            not any(
+                ready_at(pod)
+                for name in ("greeter", "greeter-java")
+                for pod in application.pods(name)
+                if pod["spec"]["nodeName"] == node.name
+            )
+        ),
+        "its pods are not ready",
+    )
+    given_up = time.time()
+    gone = application.after(300)
+    found = cluster.doctor("greeter", "-n", SHOP)
+    assert found["causes"][0]["id"] == "node-lost", found
+    assert f"Node/{node.name}: Ready is Unknown" in found["causes"][0]["evidence"][0]
+    node.thaw()
+    eventually(node.is_ready, "the node is back", within=60)
+    for name in ("greeter", "greeter-java"):
+        eventually(lambda name=name: len(application.ready(name)) == 2, "all are ready", within=60)
+
+    def answered(told: dict[str, Any], pod: dict[str, Any]) -> int:
+        names = (f"python {pod['metadata']['name']}", f"java {pod['status']['podIP']}:20880")
+        return sum(told["answers"].get(name, 0) for name in names)
+
+    eventually(
+        lambda: all(answered(application.told(), pod) > answered(gone, pod) for pod in pods),
+        "its providers answer again",
+        within=60,
+    )
+    after = application.after(400)
+    made = after["made"] - before["made"]
+    lost = after["failures"]
+    for failure in lost:
+        assert failure["progress"] == "SENT", failure
+        assert failure["host"] in hosts, failure
+        assert failure["began"] < given_up + 1.0, failure
+    tried("calls on two real nodes while one was frozen and came back", made)
+    tried("... of which in flight on the frozen node, the only ones that failed", len(lost))
+    in_flight = sum(failure["began"] <= frozen for failure in lost)
+    last = max((failure["began"] - frozen for failure in lost), default=0.0)
+    cluster.told.append(
+        f"frozen node: {in_flight} calls were in flight, {len(lost) - in_flight} were sent to it "
+        f"later, the last after {last:.1f} s; it was given up after {given_up - frozen:.1f} s"
+    )
