@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from kubbo.naming.kubernetes.reflector import Counters
 
-LONGEST_STEP = 30.0  # seconds, of the reflector's backoff
+RIGHT_WITHIN = 5.0  # seconds after readiness
+A_BUSY_MACHINE = 10.0  # seconds by which processes that share it may be late; a backoff has 30
 KILLS = int(os.environ.get("KUBBO_API_KILLS", "10"))
 SLICES = 4
 ADDRESSES = 12
@@ -226,19 +227,28 @@ async def truth(namespace: Namespace, provider_address: Callable[[], str]) -> As
 async def test_kills_and_restarts_under_churn(
     namespace: Namespace, truth: Truth, tried: Callable[[str, int], None]
 ) -> None:
-    """The server dies in the middle of a stream of changes, again and again, and each time a
-    watcher's view becomes what it says, within the longest step of the backoff. No call ever
-    fails: the providers live. How long it took is printed: mostly well below 5 s, but a server
-    that was slow to start has been found 21 s after it was ready.
+    """The server dies in the middle of a stream of changes, again and again, and each time both a
+    new watcher and one that has met all the crashes see what it says as soon as they should. No
+    call ever fails: the providers live.
+
+    They should within 5 s of readiness, on a machine that does nothing else; that is proven on a
+    virtual clock (tests/sim/test_discovery_returns.py). How long it took here is printed.
     """
     reader = namespace.identity("consumer", READ_SLICES, READ_SERVICES)
     plane = namespace.control_plane
-    delays: list[tuple[int, float]] = []
+    delays: list[float] = []
+
+    async def right(watcher: Watcher, ready: float) -> None:
+        await watcher.sees(truth)
+        delays.append(time.monotonic() - ready)
+
     with GreeterProcess("0.0.0.0"):
-        async with Consumer(namespace, reader.kubeconfig) as consumer:
+        async with (
+            Consumer(namespace, reader.kubeconfig) as consumer,
+            Watcher(namespace, reader.kubeconfig) as veteran,
+        ):
             for _ in range(KILLS):
-                # A new one each time: who has met several crashes within minutes waits longer.
-                async with Watcher(namespace, reader.kubeconfig) as watcher:
+                async with Watcher(namespace, reader.kubeconfig) as recruit:
                     churn = asyncio.create_task(truth.churn())
                     await asyncio.sleep(truth.rng.uniform(0.1, 0.6))
                     await asyncio.to_thread(plane.kill, "kube-apiserver")
@@ -248,16 +258,17 @@ async def test_kills_and_restarts_under_churn(
                     await asyncio.sleep(0.2)  # the churn goes on
                     churn.cancel()
                     await asyncio.gather(churn, return_exceptions=True)
-                    await watcher.sees(truth)
-                    assert watcher.counters.failures >= 1, "it never noticed"
-                    delays.append((watcher.counters.expired, time.monotonic() - ready))
+                    await asyncio.gather(right(recruit, ready), right(veteran, ready))
+                    assert recruit.counters.failures >= 1, "it never noticed"
                 await consumer.answered()
             await consumer.sees(truth)
     await asyncio.to_thread(plane.restart_clients)
     assert truth.written > 20 * KILLS
-    told = " ".join(f"{delay:.1f}{' (410)' * bool(gone)}" for gone, delay in sorted(delays))
-    print(f"right again after {told} s")  # noqa: T201 - shown by `make soak`
-    assert all(delay < LONGEST_STEP for _, delay in delays), told
+    delays.sort()
+    early = sum(delay < RIGHT_WITHIN for delay in delays)
+    told = " ".join(f"{delay:.1f}" for delay in delays)
+    print(f"right again after {told} s; {early} of {len(delays)} within 5 s")  # noqa: T201
+    assert delays[-1] < RIGHT_WITHIN + A_BUSY_MACHINE, told
     tried("kills of kube-apiserver under churn, each time right again in time", KILLS)
     tried("changes of slices around them", truth.written)
     tried("calls to living providers around them, 0 failed", consumer.answers)

@@ -207,4 +207,4 @@ def test_a_client_that_asks_too_often_is_caught(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(world_module, "BUDGET", {60.0: 5})
     with pytest.raises(Broken, match="its budget is 5"):
         simulate("greedy", 2_000, consumers=4)
-    assert BUDGET[60.0] == 45
+    assert BUDGET[60.0] == 50

@@ -5,8 +5,8 @@ connections for it, and nobody answers; it answers, but knows no Roles yet and f
 it serves, and says for a second more that it is not ready; it is ready. All versions are forgotten.
 How long each takes is drawn anew each time, as is the pause until the next outage.
 
-`KUBBO_SIM_RETURNS` says how many returns there are (2,000 by default), `KUBBO_SIM_SEED` from which
-seed on; 50 returns are a seed.
+`KUBBO_SIM_RETURNS` says how many returns there are (a thousandth of `KUBBO_SIM_FAULTS` by default,
+100 of these), `KUBBO_SIM_SEED` from which seed on; 50 returns are a seed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine
 
-RETURNS = int(os.environ.get("KUBBO_SIM_RETURNS", "2000"))
+FAULTS = int(os.environ.get("KUBBO_SIM_FAULTS", "100000"))
+RETURNS = int(os.environ.get("KUBBO_SIM_RETURNS", "0")) or FAULTS // 1000
 FIRST_SEED = int(os.environ.get("KUBBO_SIM_SEED", "1"))
 A_WORLD = 50
 SEEDS = range(FIRST_SEED, FIRST_SEED + max(1, RETURNS // A_WORLD))

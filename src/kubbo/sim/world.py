@@ -65,7 +65,7 @@ BOUND: Final = 90.0 + LAG
 from the last sign of life, and what the server that gave it was behind. How long that sign was on
 its way comes on top; the network knows it."""
 
-BUDGET: Final = {1.0: 12, 10.0: 25, 60.0: 45, 600.0: 180}
+BUDGET: Final = {1.0: 12, 10.0: 25, 60.0: 50, 600.0: 240}
 """Requests that one resolver sends at most within so many seconds, whatever goes wrong."""
 
 PROBES: Final = {1.0: 8, 10.0: 25, 60.0: 90, 600.0: 400}

@@ -360,8 +360,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_a_probe_tells_who_is_ready_who_is_not_and_who_is_away() -> None:
-    """By /readyz, on the way and with the identity of all requests; whatever is no 200 is not
-    ready. Its connection is used again."""
+    """By /readyz, without a token; all but a 200 is not ready. Its connection is used again."""
     statuses = iter((200, 500, 403, 401, 200))
 
     ports: set[int] = set()
@@ -376,7 +375,7 @@ async def test_a_probe_tells_who_is_ready_who_is_not_and_who_is_away() -> None:
             Probe.READY, Probe.UNREADY, Probe.UNREADY, Probe.UNREADY, Probe.READY
         ]  # fmt: skip
     assert {request.path for request in peer.asked} == {"/readyz"}
-    assert {request.headers["Authorization"] for request in peer.asked} == {"Bearer tok"}
+    assert not any("Authorization" in request.headers for request in peer.asked)
     assert len(ports) == 1
     async with client(peer) as api:
         assert await api.probe() is Probe.AWAY

@@ -85,7 +85,8 @@ all the time and fails what it is asked gets the whole backoff. News are believe
 then once in 10 s, so a load balancer with a good and a bad server behind it hurries nobody.
 A server that has just returned may refuse everything for a moment, since it has not read its Roles
 yet, or storage is not there yet: for 6 s that is no reason to slow down, and 401 and 403 are not
-believed where there is no view yet.
+believed where there is no view yet. Nor is the first of these after an answer: who waited for a
+place, say, does not notice that the server went and came.
 Dials that failed don't lengthen the waits after answers that failed, and a list that is needed
 because of a return doesn't lengthen the wait for the next one.
 
@@ -157,7 +158,8 @@ _HURRIED_SHORTEST, _HURRIED_LONGEST = 0.2, 0.8
 _HURRIED_MOST = 3
 _NEWS_MOST, _NEWS_EVERY = 5, 10.0
 _HINT_EVERY = 10.0
-_GETS_READY = 60.0  # who is not ready so long after its return is taken as it is
+_UNNOTICED = 2.0  # a server that has answered since cannot have gone and returned
+_GETS_READY = 60.0  # who has refused for so long is not asked any more whether it is ready
 _FORBIDDEN_FIRST = 3.0
 _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST = 15.0, 25.0  # seen within 30 s of the Role's return
 _RETRY_AFTER_MOST = 60.0  # a server may not silence us for longer
@@ -430,6 +432,9 @@ class Reflector(Generic[T]):
         self._returned = float("-inf")
         self._settled = float("-inf")
         self._hurried = 0
+        self._answered = float("inf")
+        self._refused = False
+        self._refused_from = 0.0
         self._returned_anew = False
         self._wait_until = 0.0
         self._throttled = False
@@ -544,7 +549,8 @@ class Reflector(Generic[T]):
                 self._return(now)
             self._away = self._lost = False
         if isinstance(event, Page | Opened):
-            self._unready = False
+            self._unready = self._refused = False
+            self._answered = now
         match event:
             case Page():
                 return self._receive_page(event, now)
@@ -725,6 +731,8 @@ class Reflector(Generic[T]):
             self.counters.streams_refused += 1
             return self._begin_instead(now)
         self._count(failure)
+        if failure.status in {_UNAUTHORIZED, _FORBIDDEN}:
+            self._note_refusal(now)
         hurried = self._may_hurry(failure, now)
         if self.synced or not (hurried and failure.status in {_UNAUTHORIZED, _FORBIDDEN}):
             self._lose(failure)
@@ -739,7 +747,7 @@ class Reflector(Generic[T]):
             self.counters.hurried += 1
             seconds = self._rng.uniform(_HURRIED_SHORTEST, _HURRIED_LONGEST)
             return self._wait(now, seconds + self._asked_to_wait(failure))
-        probing = self._unready and now < self._returned + _GETS_READY
+        probing = self._refused and now < self._refused_from + _GETS_READY
         if failure.status == _FORBIDDEN:
             shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
             if not self._forbidden_again:
@@ -834,6 +842,15 @@ class Reflector(Generic[T]):
         self._returned_anew = True
         self._settled = now + _SETTLES
         self._hurried = 0
+
+    def _note_refusal(self, now: float) -> None:
+        """The first since an answer may come from a server that went and returned unnoticed."""
+        if self._refused:
+            return
+        self._refused, self._refused_from = True, now
+        if now > self._answered + _UNNOTICED and self._news.believe(now):
+            self._settled = now + _SETTLES
+            self._hurried = 0
 
     def _may_hurry(self, failure: Failure, now: float) -> bool:
         """Whether a refusal is no more than what a server says that has just returned."""

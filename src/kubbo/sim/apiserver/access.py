@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Rule"]
 
 _ANONYMOUS = "system:anonymous"
+_PUBLIC = frozenset({"/healthz", "/livez", "/readyz", "/version"})  # system:public-info-viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Access:
                 raise ApiError(401, "Unauthorized", "Unauthorized")
             user, rules = self._tokens[token.strip()]
         if call is None:
-            if user == _ANONYMOUS:
+            if user == _ANONYMOUS and path.rstrip("/") not in _PUBLIC:
                 raise ApiError(
                     403,
                     "Forbidden",

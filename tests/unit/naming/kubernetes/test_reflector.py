@@ -295,25 +295,26 @@ def test_forbidden_asks_every_25_seconds_and_heals() -> None:
     """403 slows down to 15-25 s, keeps the view, and sees the Role's return within 30 s."""
     script = Script().watching()
     script.now += SETTLED
-    for attempt in range(5):
+    for attempt in range(7):
         action = script.after(1, Failure(403, "forbidden"))
         assert isinstance(action, Wait)
-        # A server that has just started may not know the Roles yet: the first time is soon.
-        assert action.seconds == (25 if attempt else 3)
-        assert isinstance(script.timer(), List if attempt else Watch)
+        # A server that has just started may not know the Roles yet: at first it is soon.
+        assert action.seconds == (0.8, 0.8, 0.8, 3, 25, 25, 25)[attempt]
+        assert isinstance(script.timer(), List if attempt > 3 else Watch)
     assert script.reflector.items == {"a": "v"}
     assert script.reflector.stale_since is not None
     script.tell(Page({"b": "v"}, "20"), Opened())
     assert script.reflector.items == {"b": "v"}
     assert script.reflector.stale_since is None
-    assert script.reflector.counters.forbidden == 5
+    assert script.reflector.counters.forbidden == 7
 
 
 def test_a_watch_that_is_forbidden_while_lists_are_not_still_moves_the_view() -> None:
     """With a Role that lacks `watch`, the view is listed again at the slow pace."""
     script = Script()
     script.tell(Page({"a": "v"}, "10"))
-    script.after(SETTLED, Failure(403, "cannot watch"))
+    script.now += SETTLED
+    script.tell(Page({"a": "v"}, "10"), Failure(403, "cannot watch"))
     assert script.timer() == Watch("10", 600.0)
     for version in range(20, 25):
         script.tell(Failure(403, "cannot watch"))
@@ -592,7 +593,7 @@ def test_a_server_that_has_just_returned_may_refuse() -> None:
     assert script.tell(Failure(403, "forbidden")) == Wait(3.0, probing=True)
     assert script.probe(Probe.READY) == Wait(0.5), "whatever it refused before it was ready"
     script.timer()
-    assert script.tell(Failure(403, "forbidden")) == Wait(25.0, probing=False)
+    assert script.tell(Failure(403, "forbidden")) == Wait(25.0, probing=True)
 
 
 def test_a_wait_after_a_refusal_is_not_probed_for_ever() -> None:
