@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.node.cluster import APPLICATION, manifests
-from tests.testbed.processes import eventually
+from tests.testbed.processes import BedError, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,16 +69,21 @@ class Application:
         )
 
     def told(self) -> dict[str, Any]:
-        """The consumer's last line about its calls."""
-        lines = self.kubectl("logs", "deployment/consumer", "--tail=2").splitlines()
-        told: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-        return told
+        """What the consumer says of its calls, with all `failures`; empty before it calls."""
+        try:
+            log = self.kubectl("logs", "deployment/consumer")
+        except BedError:  # its container is not there yet
+            return {}
+        lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        failures = [line["failure"] for line in lines if "failure" in line]
+        counts = [line for line in lines if "made" in line]
+        return {**counts[-1], "failures": failures} if counts else {}
 
     def after(self, calls: int) -> dict[str, Any]:
         """The line when so many more have been made, and those before them have had their time."""
         until = self.told()["made"] + calls
         return eventually(
-            lambda: (told := self.told())["made"] >= until and told,
+            lambda: (told := self.told()) and told["made"] >= until and told,
             f"the consumer makes {calls} more calls",
             within=60,
         )
@@ -120,7 +125,7 @@ def test_it_is_ready_and_answers(application: Application, cluster: Cluster) -> 
     eventually(lambda: len(application.ready("greeter")) == 2, "2 are ready", within=60)
     slowest = max(ready_at(pod) or 0 for pod in application.ready("greeter"))
     cluster.told.append(f"Python providers ready {slowest - application.applied:.1f} s after apply")
-    eventually(lambda: "made" in application.told(), "the consumer calls", within=60)
+    eventually(application.told, "the consumer calls", within=60)
     took = time.time() - application.applied
     cluster.told.append(f"consumer: first calls answered within {took:.1f} s after apply")
     for name in ("greeter", "greeter-java"):
