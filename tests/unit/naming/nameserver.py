@@ -99,9 +99,12 @@ class NameServer(asyncio.DatagramProtocol):
                 (reply.authority, response.authority),
                 (reply.additional, response.additional),
             ):
+                alike: dict[tuple[str, str, str], list[str]] = {}
                 for text in texts:
                     name, ttl, _, kind, rest = text.split(" ", 4)
-                    record = dns.rrset.from_text(name, int(ttl), "IN", kind, rest)
+                    alike.setdefault((name, ttl, kind), []).append(rest)
+                for (name, ttl, kind), rests in alike.items():
+                    record = dns.rrset.from_text_list(name, int(ttl), "IN", kind, rests)
                     merged = response.find_rrset(
                         section, record.name, record.rdclass, record.rdtype, create=True
                     )

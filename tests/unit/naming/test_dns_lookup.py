@@ -213,7 +213,7 @@ async def test_what_is_too_long_for_a_datagram_comes_by_tcp(
     server: NameServer, resolv_conf: Path
 ) -> None:
     """A truncated answer is asked for again by TCP, whole, and cut to the limit."""
-    every = tuple(f"{GREETER} 5 IN A 10.1.{n >> 8}.{n & 255}" for n in range(1, 2000))
+    every = tuple(f"{GREETER} 5 IN A 10.1.{n >> 8}.{n & 255}" for n in range(1, MAX_ENDPOINTS + 9))
     server.replies[f"{GREETER} A"] = Reply(every, truncated=True)
     answer = await look(f"dns:///{GREETER}:1", server, resolv_conf)
     assert isinstance(answer, Found)
