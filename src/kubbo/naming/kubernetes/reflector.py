@@ -35,7 +35,7 @@ faults in a second.
         |  ^    |
         |  |    +----- the server is back, or ready at last: Wait (half a second at most for a
         |  |           watch, its place for a list), then the request
-        |  +---------- refused within 6 s of its return: Wait (0.2 to 0.8 s), thrice at most
+        |  +---------- refused within 6 s of its return: Wait (0.2 to 1 s), thrice at most
         +-- the probes find nobody, or somebody who is not ready: the wait goes on
 
 What is published is always a whole state of the server: a list's pages, or the initial events of
@@ -145,6 +145,7 @@ _STREAM_PATIENCE = 7.0
 _STREAM_AGAIN = 600.0
 _HERD_SPREAD = 5.5
 _TOGETHER = 0.75  # who needs a list so soon after the server's return counts its place from that
+_TOGETHER_REFUSED, _REFUSED_FOR = 2.5, 0.4  # likewise, of those whom it has refused at first
 _BROKE_SPREAD = 1.0  # likewise after a break, but from the time at which all have looked again
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
@@ -154,8 +155,7 @@ _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
 _RETURN_SPREAD = 0.5
 _SETTLES = 6.0  # a server that has returned may refuse, for want of its Roles or its storage
 _START_SETTLES = 1.5  # likewise, where we don't know whether it has just returned
-_HURRIED_SHORTEST, _HURRIED_LONGEST = 0.2, 0.8
-_HURRIED_MOST = 3
+_HURRIED = ((0.2, 0.4), (0.3, 0.6), (0.5, 1.0))  # a real one knows its Roles after 0.2 s
 _NEWS_MOST, _NEWS_EVERY = 5, 10.0
 _HINT_EVERY = 10.0
 _UNNOTICED = 2.0  # a server that has answered since cannot have gone and returned
@@ -745,7 +745,7 @@ class Reflector(Generic[T]):
         if hurried:
             self._hurried += 1
             self.counters.hurried += 1
-            seconds = self._rng.uniform(_HURRIED_SHORTEST, _HURRIED_LONGEST)
+            seconds = self._rng.uniform(*_HURRIED[self._hurried - 1])
             return self._wait(now, seconds + self._asked_to_wait(failure))
         probing = self._refused and now < self._refused_from + _GETS_READY
         if failure.status == _FORBIDDEN:
@@ -812,6 +812,8 @@ class Reflector(Generic[T]):
             began = self._broke + _BROKE_SPREAD
         elif now <= self._returned + _TOGETHER:
             began = self._returned
+        elif now <= self._returned + _TOGETHER_REFUSED:
+            began = self._returned + _REFUSED_FOR
         return max(0.0, (began - now) + _HERD_SPREAD * self._share())
 
     def _share(self) -> float:
@@ -857,7 +859,7 @@ class Reflector(Generic[T]):
         status = failure.status
         return (
             now < self._settled
-            and self._hurried < _HURRIED_MOST
+            and self._hurried < len(_HURRIED)
             and (status in {_UNAUTHORIZED, _FORBIDDEN, _THROTTLED} or status >= 500)
         )
 

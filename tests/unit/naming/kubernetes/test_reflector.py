@@ -299,7 +299,7 @@ def test_forbidden_asks_every_25_seconds_and_heals() -> None:
         action = script.after(1, Failure(403, "forbidden"))
         assert isinstance(action, Wait)
         # A server that has just started may not know the Roles yet: at first it is soon.
-        assert action.seconds == (0.8, 0.8, 0.8, 3, 25, 25, 25)[attempt]
+        assert action.seconds == (0.4, 0.6, 1.0, 3, 25, 25, 25)[attempt]
         assert isinstance(script.timer(), List if attempt > 3 else Watch)
     assert script.reflector.items == {"a": "v"}
     assert script.reflector.stale_since is not None
@@ -581,14 +581,14 @@ def test_news_are_believed_a_few_times_only() -> None:
 
 
 def test_a_server_that_has_just_returned_may_refuse() -> None:
-    """Its Roles and its storage come a moment later: three times it is asked again within 0.8 s,
+    """Its Roles and its storage come a moment later: three times it is asked again within a second,
     and only then at the pace of a permission that is lacking."""
     script = Script().watching()
     script.tell(NOBODY)
     script.probe(Probe.UNREADY)
     script.timer()
-    for _ in range(3):
-        assert script.tell(Failure(403, "forbidden")) == Wait(0.8)
+    for seconds in (0.4, 0.6, 1.0):
+        assert script.tell(Failure(403, "forbidden")) == Wait(seconds)
         script.timer()
     assert script.tell(Failure(403, "forbidden")) == Wait(3.0, probing=True)
     assert script.probe(Probe.READY) == Wait(0.5), "whatever it refused before it was ready"
@@ -616,8 +616,9 @@ def test_a_first_refusal_is_not_believed(status: int) -> None:
     """A consumer and its API server may start together: that it is refused is told when it has
     been refused for 1.5 s."""
     script = Script()
-    for failure in [Failure(status, "no")] * 2:
-        assert script.tell(failure) == Wait(0.8)
+    failure = Failure(status, "no")
+    for seconds in (0.4, 0.6, 1.0):
+        assert script.tell(failure) == Wait(seconds)
         assert script.reflector.failure is None
         script.timer()
     script.tell(failure)
@@ -644,7 +645,14 @@ def test_an_answer_to_a_request_is_a_return_too() -> None:
     script.tell(NOBODY)
     script.probe(Probe.UNREADY)
     script.timer()
-    assert script.after(0.5, GONE) == Wait(SPREAD), "the others have begun: a place of its own"
+    action = script.after(0.5, GONE)
+    assert isinstance(action, Wait)
+    assert action.seconds == pytest.approx(SPREAD - 0.6), "whom it has refused, a bit later"
+    script = Script().watching()
+    script.tell(NOBODY)
+    script.probe(Probe.UNREADY)
+    script.timer()
+    assert script.after(2.5, GONE) == Wait(SPREAD), "the others have begun: a place of its own"
 
 
 def test_a_server_that_forgets_at_each_return_is_listed_at_each_return() -> None:
@@ -700,7 +708,7 @@ def test_dials_that_failed_do_not_lengthen_the_waits_after_answers() -> None:
     for _ in range(6):
         script.tell(NOBODY)
         script.timer()
-    assert script.tell(Failure(503, "starting")) == Wait(0.8)
+    assert script.tell(Failure(503, "starting")) == Wait(0.4)
 
 
 # ---------------------------------------------------------------------- hints
