@@ -88,15 +88,15 @@ class Application:
         """Whether a module was found; what it brings with it is taken."""
         if module in self.modules or module == "kubbo" or module in sys.stdlib_module_names:
             return True
-        files = module_files(module)
-        if not files:
+        found = module_files(module)
+        if not found:
             return False
-        owners = [name for file in files for name in distributions.owners(module, file)]
-        if owners:
-            for each in owners:
-                distributions.require(each)
-            return True
-        self.modules[module] = files
+        owners = {file: distributions.owners(module, file) for file in found}
+        for each in dict.fromkeys(name for names in owners.values() for name in names):
+            distributions.require(each)
+        files = [file for file in found if not owners[file]]
+        if files:
+            self.modules[module] = files
         for file in files:
             for each in distributions.developed_at(file):
                 distributions.require(each)
@@ -184,6 +184,11 @@ class _Imports(ast.NodeVisitor):
             self._add(node.module)
 
     def visit_Try(self, node: ast.Try) -> None:
+        self._tried += 1
+        self.generic_visit(node)
+        self._tried -= 1
+
+    def visit_TryStar(self, node: ast.TryStar) -> None:
         self._tried += 1
         self.generic_visit(node)
         self._tried -= 1

@@ -97,6 +97,9 @@ def build(image: Image, path: Path, *, say: Callable[[str], None]) -> Built:
     Raises:
         UsageError: something is not there, cannot be read, or cannot be written.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():  # a device would be replaced by a file
+        raise UsageError(f"{path} is no file that could be replaced; write the archive elsewhere")
     epoch = _epoch()
     interpreter = find_interpreter()
     libraries = interpreter.libraries
@@ -109,7 +112,7 @@ def build(image: Image, path: Path, *, say: Callable[[str], None]) -> Built:
     trees = {  # in this order: a library is in the layer that needs it first
         "interpreter": interpreter.tree(user=image.user),
         "distributions": distributions.tree(interpreter),
-        "application": application.tree(image.added, interpreter, without=path.resolve()),
+        "application": application.tree(image.added, interpreter, without=path),
     }
     layers: dict[str, Descriptor] = {}
     with _whole(path) as file:

@@ -180,9 +180,9 @@ def _copy(
     tree: Tree, name: str, distribution: Distribution, site: str, notes: list[str]
 ) -> list[Path]:
     """Copy the files of one distribution; which those were."""
-    files = distribution.files
-    editable = _editable(distribution) is not None
-    if files is None or editable:
+    # Without a RECORD `files` would be what setuptools once built it of.
+    files = distribution.files if distribution.read_text("RECORD") is not None else None
+    if files is None or _editable(distribution) is not None:
         _add_metadata(tree, distribution, site)
         return _copy_packages(tree, name, distribution, site, notes)
     copied: list[Path] = []

@@ -34,7 +34,7 @@ __all__ = ["APPLICATION", "PATH", "VENV", "Interpreter", "add_libraries", "find_
 PREFIX: Final = "/usr/local"
 VENV: Final = "/opt/venv"
 APPLICATION: Final = "/app"
-PATH: Final = f"{VENV}/bin:{PREFIX}/bin"
+PATH: Final = f"{VENV}/bin:{PREFIX}/bin:/usr/bin:/bin"
 
 _CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"
 _HERE: Final = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -122,6 +123,8 @@ def _file(source: Path) -> File:
         mode = source.stat().st_mode
     except OSError as error:
         raise UsageError(f"cannot read {source}: {error.strerror or error}") from None
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{source} is neither a file nor a directory")
     return File(source, executable=bool(mode & 0o111))
 
 

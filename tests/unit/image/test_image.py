@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import marshal
 import os
 import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.unit.image.conftest import ENVIRONMENT, GREETINGS, kubbo_image, make, write_project
 
+from kubbo.cli.app import kubbo
+from kubbo.errors import UsageError
+from kubbo.image.interpreter import find_interpreter
 from kubbo.manifests.workload import USER
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
@@ -100,11 +106,11 @@ def test_nothing_tells_of_the_machine_that_made_it(image):
     for name, data in image.read.data[2].items():
         assert here not in data, name
         assert os.fsencode(image.path.parent) not in data, name
-    kubbo = {
+    ours = {
         name for name in image.read.data[1] if name.startswith((f"{SITE}/kubbo/", f"{SITE}/kubbo-"))
     }
-    assert f"{SITE}/kubbo/cli/image.py" in kubbo
-    for name in kubbo:
+    assert f"{SITE}/kubbo/cli/image.py" in ours
+    for name in ours:
         assert here not in image.read.data[1][name], name
 
 
@@ -170,34 +176,61 @@ def test_a_change_of_the_application_changes_its_layer_alone(image, tmp_path):
     ("arguments", "told"),
     [
         (["-t", "registry.example/Greeter:1.0"], "did you mean 'registry.example/greeter:1.0'?"),
-        (
-            ["-t", "registry.example:5000/greeter"],
-            "did you mean 'registry.example:5000/greeter:1'?",
-        ),
+        (["-t", "registry.example:5000/greet"], "did you mean 'registry.example:5000/greet:1'?"),
         (["-t", f"greeter:1@sha256:{'0' * 64}"], "did you mean 'greeter:1'?"),
-        (["-t", "greeter:1", "--add", "nothing"], "there is no 'nothing' to add"),
-        (["-t", "greeter:1", "--add", "greeter.py:../x"], "'../x' is no place in an image"),
-        (["-t", "greeter:1", "--add", ".:/"], "'/' is no place in an image"),
-        (["-t", "greeter:1", "--add", "greeter.py:/app"], "it is a directory there"),
-        (["-t", "greeter:1", "--add", "greeter.py:greeter.py/x"], "is a file there"),
-        (["-t", "greeter:1", "--with", "no-such-thing"], "no distribution 'no-such-thing'"),
-        (["-t", "greeter:1", "--label", "team"], "is no KEY=VALUE"),
-        (["-t", "greeter:1", "--command", "'"], "cannot be read"),
-        (["-t", "greeter:1", "--consumer", "--command", "x"], "leave out one of it"),
-        (["-t", "greeter:1", "-o", "no/such/x.tar"], "cannot write into no/such"),
+        (["--add", "nothing"], "there is no 'nothing' to add"),
+        (["--add", "greeter.py:../x"], "'../x' is no place in an image"),
+        (["--add", ".:/"], "'/' is no place in an image"),
+        (["--add", "greeter.py:/app"], "it is a directory there"),
+        (["--add", "greeter.py:greetings.py/x"], "is a file there"),
+        (["--add", "/dev/zero"], "neither a file nor a directory"),
+        (["--with", "no-such-thing"], "no distribution 'no-such-thing'"),
+        (["--label", "team"], "is no KEY=VALUE"),
+        (["--command", "'"], "cannot be read"),
+        (["--command", " "], "is empty"),
+        (["--consumer"], "leave out one of it"),
+        (["-o", "no/such/x.tar"], "cannot write into"),
+        (["-o", "/dev/null"], "/dev/null is no file that could be replaced"),
+        (["-o", "."], "is no file that could be replaced"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_is_refused(arguments, told, tmp_path):
+def test_what_cannot_be_is_refused(arguments, told, tmp_path, monkeypatch):
     """Before anything is written, with 2, and with what would do where that is known."""
-    folder = write_project(tmp_path)
-    before = {*folder.iterdir()}
-    done = kubbo_image(folder, "-o", "greeter.tar", *arguments)
-    assert done.returncode == 2
+    monkeypatch.chdir(write_project(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = {*tmp_path.iterdir()}
+    given = ["greetings", "-t", "greeter:1", "-o", "greeter.tar", "--command", "x", *arguments]
+    done = CliRunner().invoke(kubbo, ["image", *given], catch_exceptions=False)
+    assert done.exit_code == 2
     assert done.stdout == ""
     assert told in done.stderr
-    assert "Traceback" not in done.stderr
-    assert {each for each in folder.iterdir() if each.name != "__pycache__"} == before
+    assert {*tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("epoch", ["-1", "x", "1" * 13, "999999999999"])
+def test_a_time_that_is_none_is_refused(epoch, tmp_path, monkeypatch):
+    """As the specification of SOURCE_DATE_EPOCH wants it."""
+    monkeypatch.chdir(write_project(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    given = ["greetings", "-t", "greeter:1", "-o", "greeter.tar", "--command", "x"]
+    done = CliRunner().invoke(kubbo, ["image", *given], catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "is no number of seconds since 1970" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("platform", "darwin"), ("prefix", "")])
+def test_a_platform_without_elf_is_told(name, value, monkeypatch):
+    """And what to do there; an interpreter that is none of CPython's is told as well."""
+    if name == "platform":
+        monkeypatch.setattr(sys, name, value)
+        told = "one for darwin; run it on Linux, or build the image by a Dockerfile"
+    else:
+        monkeypatch.setattr(sys, "implementation", types.SimpleNamespace(name="pypy"))
+        told = "CPython only, and this is pypy"
+    with pytest.raises(UsageError, match=told):
+        find_interpreter()
 
 
 def test_what_cannot_be_served_is_refused(tmp_path):
@@ -210,24 +243,62 @@ def test_what_cannot_be_served_is_refused(tmp_path):
     assert not (folder / "greeter.tar").exists()
 
 
+def full_pipe():
+    """A pipe that takes no more: who writes into it waits until somebody reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x")
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     """Neither half an archive nor a temporary file, and what was there before stays."""
     folder = write_project(tmp_path / "project")
     target = folder / "out" / "greeter.tar"
     target.parent.mkdir()
     target.write_bytes(b"the one before")
+    reading, writing = full_pipe()  # so that it cannot come further than its first progress
     process = subprocess.Popen(
         [sys.executable, "-m", "kubbo", "image", "greeter:Greeter", "-t", "g:1", "-o", target],
         cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=writing,
         start_new_session=True,
     )
+    os.close(writing)
     with process:
-        # The first line of progress: the archive has its first layer by then.
-        assert process.stderr.readline().startswith("interpreter: ")
+        while len([*target.parent.iterdir()]) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
-        assert "Traceback" not in process.stderr.read()
+        process.wait()
+    os.close(reading)
     assert process.returncode == 130
     assert [*target.parent.iterdir()] == [target]
     assert target.read_bytes() == b"the one before"
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path):
+    """It is told, with the file that could not be written."""
+    folder = write_project(tmp_path / "project")
+    limited = (
+        f"ulimit -f 1000; exec {sys.executable} -m kubbo image greeter:Greeter -t g:1 -o g.tar"
+    )
+    before = {*folder.iterdir()}
+    done = subprocess.run(
+        ["/bin/sh", "-c", limited],
+        cwd=folder,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"kubbo: cannot write {folder / 'g.tar'}: File too large\n"
+    assert {*folder.iterdir()} == before
