@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -66,7 +67,7 @@ class Libraries:
         directory: where libraries are in the image.
         copied: the files of this machine, without symbolic links, that are in the image with all
             that is around them. Whoever calls `add` keeps it.
-        notes: what was not found, and what has the same name as another.
+        notes: what was not found, or could not be read.
     """
 
     program: Elf
@@ -105,7 +106,10 @@ class Libraries:
         for name in _LOADED_UNASKED:
             found = self._look(name, self.program, self.program_path, ())
             if found and name not in self._placed:
-                new += self._place(name, found[0], self._inherited())
+                new.append(self._place(name, found[0]))
+                new += self._needs(
+                    read_elf_file(found[0]), found[0], self._inherited(), stays=False
+                )
         return new
 
     def add(self, path: Path) -> list[Placed]:
@@ -136,35 +140,38 @@ class Libraries:
     ) -> list[Placed]:
         """What a file needs; `stays` tells that it has the same neighbours in the image."""
         new: list[Placed] = []
-        own = () if elf.runpath else tuple(_expanded(elf.rpath, path))
         loader = self.program.interpreter.rpartition("/")[2]
-        for name in elf.needed:
-            if name == loader or name in self._placed:
-                continue  # one of a name is in a process: the first
-            found = self._look(name, elf, path, inherited)
-            if found is None:
-                self.notes.append(f"{path} needs {name}, which is not found")
-                continue
-            library, by_origin = found
-            if stays and by_origin and library.resolve() in self.copied:
-                continue
-            new += self._place(name, library, (*own, *inherited))
+        waiting = deque([(elf, path, inherited, stays)])
+        while waiting:
+            elf, path, inherited, stays = waiting.popleft()
+            own = () if elf.runpath else tuple(_expanded(elf.rpath, path))
+            for name in elf.needed:
+                if name == loader or name in self._placed:
+                    continue  # one of a name is in a process: the first
+                found = self._look(name, elf, path, inherited)
+                if found is None:
+                    self.notes.append(f"{path} needs {name}, which is not found")
+                    continue
+                library, by_origin = found
+                if stays and by_origin and library.resolve() in self.copied:
+                    continue
+                new.append(self._place(name, library))
+                waiting.append((read_elf_file(library), library, (*own, *inherited), False))
         return new
 
-    def _place(self, name: str, library: Path, inherited: tuple[str, ...]) -> list[Placed]:
+    def _place(self, name: str, library: Path) -> Placed:
         if len(self._placed) >= _MAX_LIBRARIES:
-            raise ElfError(f"it needs more than {_MAX_LIBRARIES} libraries")
+            raise ElfError(f"more than {_MAX_LIBRARIES:,} libraries are needed")
         self._placed[name] = library
-        target = name if "/" in name else f"{self.directory}/{name}"
-        elf = read_elf_file(library)
-        return [Placed(library, target), *self._needs(elf, library, inherited, stays=False)]
+        return Placed(library, name if "/" in name else f"{self.directory}/{name}")
 
     def _look(
         self, name: str, elf: Elf, path: Path, inherited: tuple[str, ...]
     ) -> tuple[Path, bool] | None:
         """Where `name` is found for `elf`, and whether by $ORIGIN."""
         if "/" in name:
-            return (Path(name), False) if self._usable(Path(name)) else None
+            plain = name.startswith("/") and os.path.normpath(name) == name
+            return (Path(name), False) if plain and self._usable(Path(name)) else None
         rpath = () if elf.runpath else elf.rpath
         for directory in (*rpath, *inherited, *self.library_path, *elf.runpath, *self.system):
             for expanded in _expanded((directory,), path):

@@ -158,6 +158,25 @@ def test_a_library_for_another_machine_is_passed_over(system):
     assert placed.source == right
 
 
+def test_a_chain_of_libraries_has_any_length(system):
+    """Nothing calls itself for each of them."""
+    for number in range(1_500):
+        needed = [f"lib{number + 1}.so"] if number < 1_499 else []
+        write(system / "lib" / f"lib{number}.so", needed=needed)
+    user = write(system / "user.so", needed=["lib0.so"])
+    assert len(libraries_of(system).add(user)) == 1_500
+
+
+def test_a_library_that_is_needed_by_its_path(system):
+    """Is there in the image; a path that depends on the working directory is none."""
+    there = write(system / "opt" / "liba.so")
+    user = write(system / "user.so", needed=[str(there), "./libb.so", f"{system}/opt/../c.so"])
+    write(system / "c.so")
+    libraries = libraries_of(system)
+    assert targets(libraries.add(user)) == {str(there): there}
+    assert len(libraries.notes) == 2
+
+
 def test_what_is_not_found_is_noted(system):
     """The image may well do without: here it is not found either."""
     libraries = libraries_of(system)
