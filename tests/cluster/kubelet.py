@@ -194,9 +194,9 @@ class Kubelet:
         try:
             async with asyncio.timeout(2):
                 reader, writer = await asyncio.open_connection(pod.host, ADMIN_PORT)
-                writer.write(b"GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n")
-                line = await reader.readline()
-                writer.close()
+                with contextlib.closing(writer):
+                    writer.write(b"GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n")
+                    line = await reader.readline()
         except (OSError, TimeoutError):
             return False
         return line.startswith(b"HTTP/1.1 200 ")

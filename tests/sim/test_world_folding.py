@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FAULTS = 2_000
 TARGETS = 4  # of one pod; its watches fold above two and unfold at one
-LONGEST = 600.0  # seconds between two changes of a pod's targets
+LONGEST = 200.0  # seconds between two changes of a pod's targets
 
 
 class Pod:
