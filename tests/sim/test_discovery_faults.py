@@ -164,7 +164,7 @@ def test_a_client_that_misses_events_is_caught():
             consumer.resolver._connect = lambda consumer=consumer: connect(consumer)
 
     with pytest.raises(Broken, match=r"never held|last held|after the last fault"):
-        simulate("deaf", 2_000, consumers=8, prepare=prepare)
+        simulate("deaf", 10_000, consumers=16, prepare=prepare)
 
 
 def test_a_view_that_never_moves_is_caught():
