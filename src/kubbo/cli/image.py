@@ -108,7 +108,7 @@ def image(
     from kubbo.image import Image, build, parse_added  # noqa: PLC0415
     from kubbo.manifests.workload import USER  # noqa: PLC0415
 
-    module, runs, ports = _command(what, command, port, consumer=consumer)
+    module, runs, ports = command_of(what, command, port, consumer=consumer)
     built = build(
         Image(
             module=module,
@@ -138,7 +138,7 @@ def _say(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def _command(
+def command_of(
     what: str, command: str, port: int | None, *, consumer: bool
 ) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
     """The module, what the image runs, and the ports that this listens on."""

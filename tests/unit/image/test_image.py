@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from tests.unit.image.conftest import ENVIRONMENT, GREETINGS, kubbo_image, make, write_project
 
 from kubbo.cli.app import kubbo
+from kubbo.cli.image import command_of
 from kubbo.errors import UsageError
 from kubbo.image.interpreter import find_interpreter
 from kubbo.manifests.workload import USER
@@ -233,6 +234,31 @@ def test_a_platform_without_elf_is_told(name, value, monkeypatch):
         find_interpreter()
 
 
+@pytest.mark.parametrize(
+    ("what", "options", "runs"),
+    [
+        ("greeter:Greeter", {}, ("kubbo serve greeter:Greeter --port=20880", (20880,))),
+        ("greeter:Greeter", {"port": 2000}, ("kubbo serve greeter:Greeter --port=2000", (2000,))),
+        ("greeter", {"consumer": True}, ("python -m greeter", ())),
+        ("greeter", {"command": "python -c 'import greeter'"}, ("python -c import greeter", ())),
+        ("greeter", {"command": "gunicorn app", "port": 8000}, ("gunicorn app", (8000,))),
+    ],
+)
+def test_what_an_image_runs(what, options, runs, tmp_path, monkeypatch):
+    """As `kubbo manifests` would say it; a port is that of the command, where one is given."""
+    monkeypatch.chdir(write_project(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    given = {"command": "", "port": None, "consumer": False, **options}
+    for name in ("greeter", "greetings"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    try:
+        module, command, ports = command_of(what, **given)
+    finally:
+        for name in ("greeter", "greetings"):
+            sys.modules.pop(name, None)
+    assert (module, " ".join(command), ports) == ("greeter", *runs)
+
+
 def test_what_cannot_be_served_is_refused(tmp_path):
     """Here, and not by a pod that does not start."""
     folder = write_project(tmp_path)
@@ -269,6 +295,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
         cwd=folder,
         stderr=writing,
         start_new_session=True,
+        # Who runs tests in the background may have it ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     )
     os.close(writing)
     with process:
