@@ -60,6 +60,10 @@ _LOG_PODS: Final = 20
 _LOG_READY: Final = 3  # pods that are ready: what one cannot do, the others cannot
 _LOG_LINES: Final = 20
 _LOG_BYTES: Final = 16_384
+_NO_LOG: Final = b"unable to retrieve container logs for "
+"""What a kubelet answers, as if it were the log, when it has just put the next container in the
+place of the one that is asked about; a moment later it knows that one."""
+_LOG_AGAIN: Final = 1.0  # seconds
 _LINE_CHARS: Final = 300
 _NAMES: Final = 50  # ConfigMaps and Secrets that are looked for
 _ENDPOINTS: Final = 3  # that are dialled
@@ -192,11 +196,20 @@ class _Reader:
         if previous:
             parameters["previous"] = "true"
         which = "previous log" if previous else "log"
-        body = await self.attempt(
-            f"{which} of {pod}/{container}",
-            self._client.fetch(path, parameters, accept="*/*"),
-            b"",
-        )
+
+        async def ask() -> bytes:
+            return await self.attempt(
+                f"{which} of {pod}/{container}",
+                self._client.fetch(path, parameters, accept="*/*"),
+                b"",
+            )
+
+        body = await ask()
+        if body.startswith(_NO_LOG):
+            await asyncio.sleep(_LOG_AGAIN)
+            body = await ask()
+            if body.startswith(_NO_LOG):
+                return None
         lines = body.decode("utf-8", "replace").splitlines()
         shown = [line[:_LINE_CHARS] for line in lines[-_LOG_LINES:] if line.strip()]
         return Log(pod, container, previous, shown) if shown else None

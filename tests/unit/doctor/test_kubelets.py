@@ -92,8 +92,9 @@ def test_a_start_that_has_come_further_is_not_held_up_by_what_failed_before(even
         (1, 0.0, False, "unknown"),
         (1, 1.0, False, "unknown"),
         (3, 1.0, False, "volume-failed"),
-        (1, 20.0, False, "volume-failed"),
-        (3, 20.0, True, "unknown"),
+        (1, 20.0, False, "unknown"),
+        (1, 70.0, False, "volume-failed"),
+        (3, 70.0, True, "unknown"),
     ],
 )
 def test_what_a_kubelet_cannot_mount_at_once_is_no_fault_yet(count, first_seen, pulling, verdict):
@@ -108,6 +109,23 @@ def test_what_a_kubelet_cannot_mount_at_once_is_no_fault_yet(count, first_seen, 
         msgspec.structs.replace(event, first_timestamp=ago(first_seen)) for event in seen.events
     ]
     assert first(msgspec.structs.replace(seen, events=events)) == verdict
+
+
+def test_a_kubelet_that_knows_the_configmap_late_is_given_a_minute():
+    """On a busy node it tries more than twice."""
+    message = 'failed for volume "x" : failed to sync configmap cache: timed out'
+    seen = bundle(WAITING_TO_BE_MADE, ("FailedMount", message, 4))
+    for first_seen, verdict in ((20.0, "unknown"), (70.0, "volume-failed")):
+        event = msgspec.structs.replace(seen.events[0], first_timestamp=ago(first_seen))
+        assert first(msgspec.structs.replace(seen, events=[event])) == verdict
+
+
+def test_a_sandbox_is_made_after_the_volumes():
+    """A mount that failed before it is history, though the state is still the same."""
+    mount = ("FailedMount", 'failed for volume "x" : not found', 4)
+    sandbox = ("FailedCreatePodSandBox", "no runtime", 4)
+    assert first(bundle(WAITING_TO_BE_MADE, mount)) == "volume-failed"
+    assert first(bundle(WAITING_TO_BE_MADE, mount, sandbox)) == "sandbox-failed"
 
 
 def test_a_container_whose_hook_fails_did_not_crash():
@@ -129,7 +147,23 @@ def test_a_container_that_a_probe_has_just_ended_did_not_crash():
     probe = {"startupProbe": {"tcpSocket": {"port": 1}, "failureThreshold": 3}}
     unhealthy = ("Unhealthy", "Startup probe failed: dial tcp 10.244.1.2:1: refused", 3)
     assert first(bundle(ended, unhealthy, container=probe)) == "startup-failing"
-    assert first(bundle(ended, (*unhealthy[:2], 2), container=probe)) == "crash-loop"
+    assert first(bundle(ended, (*unhealthy[:2], 2), container=probe)) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("limits", "restarts", "verdict"),
+    [
+        ({"memory": "64Mi"}, 2, "oom-killed"),
+        ({"memory": "64Mi"}, 1, "unknown"),  # a first time may be an accident
+        ({}, 2, "crash-loop"),
+    ],
+)
+def test_who_is_killed_again_and_again_and_has_a_limit_is_out_of_memory(limits, restarts, verdict):
+    """A runtime that hears of it too late says "Error"; the exit code is SIGKILL's."""
+    ended = {"terminated": {"exitCode": 137, "reason": "Error", "finishedAt": ago(1)}}
+    container = {"resources": {"limits": limits}}
+    seen = bundle(ended, container=container, status={"restartCount": restarts})
+    assert first(seen) == verdict
 
 
 @pytest.mark.parametrize("started", [True, False])

@@ -42,6 +42,7 @@ _START: Final = frozenset(
 )
 _STARTED_WRONG: Final = ("StartError", "ContainerCannotRun")
 _NOT_FOUND: Final = (126, 127)  # what a shell says: not executable, not found
+_KILLED: Final = 137  # by SIGKILL
 _RESTARTS: Final = 2  # one restart may be an accident, and is the cluster's to mend
 _RECENT: Final = 600.0  # seconds after which a restart is history
 _LINES: Final = 5
@@ -140,15 +141,11 @@ def _ended(facts: Facts, pod: Pod, spec: Container | None, status: ContainerStat
     how = f"container {name} ended with exit code {end.exit_code}"
     how += f" ({end.reason})" if end.reason else ""
     how += f", {status.restart_count} restarts"
+    limits = (spec.resources.limits if spec and spec.resources else None) or {}
+    limit = limits.get("memory", "none")
     if end.reason == "OOMKilled":
-        limits = (spec.resources.limits if spec and spec.resources else None) or {}
-        limit = limits.get("memory", "none")
-        return Cause(
-            "oom-killed",
-            where,
-            f"the container {name!r} took more memory than its limit",
-            (how, f"limits.memory: {limit}"),
-            "raise resources.limits.memory in its Deployment, or let the process use less",
+        return _out_of_memory(
+            where, f"the container {name!r} took more memory than its limit", how, limit
         )
     log = facts.log(pod, name)
     last = tuple(f"log: {line}" for line in log[-_LINES:])
@@ -160,11 +157,15 @@ def _ended(facts: Facts, pod: Pod, spec: Container | None, status: ContainerStat
         return _not_started(where, namespace, name, f"{how}: {hook}")
     if kills(facts, pod, name):
         return None  # by its probes: rules/probes.py
-    if not looping and status.restart_count < _RESTARTS and (now is None or not now.exit_code):
+    if not looping and status.restart_count < _RESTARTS:
         return None
     age = facts.age(end.finished_at)
     if not looping and now is None and age is not None and age > _RECENT:
         return None
+    if end.exit_code == _KILLED and limit != "none":
+        # The runtime does not always hear of it in time.
+        summary = f"the container {name!r} is killed, most likely for more memory than its limit"
+        return _out_of_memory(where, summary, how, limit)
     unknown = next((line for line in reversed(log) if _DNS.search(line)), None)
     if unknown is not None:
         return Cause(
@@ -184,6 +185,16 @@ def _ended(facts: Facts, pod: Pod, spec: Container | None, status: ContainerStat
         (how, *last),
         f"kubectl logs -n {namespace} {pod.metadata.name} -c {name} --previous: mend what it "
         "says last, then roll out again",
+    )
+
+
+def _out_of_memory(where: str, summary: str, how: str, limit: str) -> Cause:
+    return Cause(
+        "oom-killed",
+        where,
+        summary,
+        (how, f"limits.memory: {limit}"),
+        "raise resources.limits.memory in its Deployment, or let the process use less",
     )
 
 

@@ -10,7 +10,7 @@ from kubbo.doctor.causes import Cause
 from kubbo.doctor.facts import condition, containers, is_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kubbo.doctor.facts import Facts
     from kubbo.doctor.objects import Event, Pod
@@ -24,7 +24,12 @@ MISSING: Final = re.compile(
 _OF_VOLUME: Final = re.compile(r'failed for volume "([^"]{1,253})"')
 _MAKING: Final = ("", "ContainerCreating", "PodInitializing")
 """What a container waits for while volumes and sandbox of its pod are made."""
+_MOUNTING: Final = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+_SANDBOX: Final = ("FailedCreatePodSandBox", "FailedCreatePodSandbox")
+_PULLING: Final = ("Pulling", "Pulled", "Created", "Started")
 _REPEATED: Final = 3
+_MOMENT: Final = 60.0  # seconds: what fails only now and then is not it, or has been told often
+_SYNCING: Final = re.compile("failed to sync (?:configmap|secret) cache")
 _PATIENCE: Final = 5.0  # seconds: a claim may be bound, a node may come
 
 
@@ -123,7 +128,7 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
     """Volumes and sandbox of a pod that has a node."""
     metadata = pod.metadata
     name, namespace = metadata.name, metadata.namespace
-    failed = _lasting(facts, pod, "FailedMount", "FailedAttachVolume", "FailedMapVolume")
+    failed = _lasting(facts, pod, *_MOUNTING, past=(*_SANDBOX, *_PULLING))
     for event in failed:
         missing = missing_config(event.message, f"Pod/{name}", namespace, _source(pod, event))
         if missing is not None:
@@ -143,9 +148,9 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
     if absent is not None:
         yield absent
         return
-    broken = _lasting(facts, pod, "FailedCreatePodSandBox", "FailedCreatePodSandbox")
+    broken = _lasting(facts, pod, *_SANDBOX, past=_PULLING)
     if not broken:
-        broken = _lasting(facts, pod, "FailedSync")
+        broken = _lasting(facts, pod, "FailedSync", past=_PULLING)
     if broken:
         yield Cause(
             "sandbox-failed",
@@ -158,20 +163,20 @@ def _unmade(facts: Facts, pod: Pod) -> Iterator[Cause]:
         )
 
 
-def _lasting(facts: Facts, pod: Pod, *reasons: str) -> list[Event]:
-    """Events about volumes and sandbox that are more than a moment, and not overcome.
+def _lasting(facts: Facts, pod: Pod, *reasons: str, past: Sequence[str]) -> list[Event]:
+    """Events about volumes or the sandbox that are more than a moment, and not overcome.
 
     At first a kubelet often does not know what it has to mount: the certificate of the API server
     in a new namespace, a ConfigMap of the same `kubectl apply`. It tries again after 0.5 s, 1 s,
-    2 s. Nothing is pulled before volumes and sandbox are there.
+    2 s, and a sandbox every few seconds. `past`: reasons of events that only come later.
     """
-    pulled = facts.events("Pod", pod.metadata, "Pulling", "Pulled", "Created", "Started")
-    overcome = min((facts.age_of(one) for one in pulled), default=math.inf)
+    later = facts.events("Pod", pod.metadata, *past)
+    overcome = min((facts.age_of(one) for one in later), default=math.inf)
     found: list[Event] = []
     for event in facts.events("Pod", pod.metadata, *reasons):
         since = facts.age(event.first_timestamp)
-        lasts = since is None or since > _PATIENCE or event.count >= _REPEATED
-        if lasts and facts.age_of(event) < overcome:
+        often = event.count >= _REPEATED and not _SYNCING.search(event.message)
+        if (often or since is None or since > _MOMENT) and facts.age_of(event) < overcome:
             found.append(event)
     return found
 
