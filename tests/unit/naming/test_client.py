@@ -24,13 +24,13 @@ from kubbo.naming.kubernetes.client import (
 )
 from kubbo.naming.kubernetes.credentials import Access, FixedToken
 from kubbo.naming.kubernetes.place import place
+from kubbo.naming.kubernetes.presence import Probe
 from kubbo.naming.kubernetes.reflector import (
     Bookmark,
     Changed,
     Event,
     Failure,
     Page,
-    Probe,
     Undecodable,
 )
 

@@ -37,13 +37,13 @@ from kubbo.naming.kubernetes.objects import (
     Status,
 )
 from kubbo.naming.kubernetes.place import place
+from kubbo.naming.kubernetes.presence import Probe
 from kubbo.naming.kubernetes.reflector import (
     Bookmark,
     Changed,
     Event,
     Failure,
     Page,
-    Probe,
     Undecodable,
 )
 

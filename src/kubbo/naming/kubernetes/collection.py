@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.client import ENDPOINT_SLICES, ApiError
+from kubbo.naming.kubernetes.presence import Probe
 from kubbo.naming.kubernetes.reflector import (
     Action,
     Ended,
@@ -20,7 +21,6 @@ from kubbo.naming.kubernetes.reflector import (
     Failure,
     List,
     Opened,
-    Probe,
     Wait,
 )
 

@@ -107,9 +107,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
+from kubbo.naming.kubernetes.presence import Presence
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
+
+    from kubbo.naming.kubernetes.presence import Probe
 
 __all__ = [
     "Action",
@@ -123,7 +127,6 @@ __all__ = [
     "List",
     "Opened",
     "Page",
-    "Probe",
     "Reflector",
     "Undecodable",
     "Wait",
@@ -144,22 +147,13 @@ _LIST_TIMEOUT, _LIST_SHORTEST = 30.0, 5.0
 _STREAM_PATIENCE = 7.0
 _STREAM_AGAIN = 600.0
 _HERD_SPREAD = 5.5
-_TOGETHER = 0.75  # who needs a list so soon after the server's return counts its place from that
-_TOGETHER_REFUSED, _REFUSED_FOR = 2.5, 0.4  # likewise, of those whom it has refused at first
-_BROKE_SPREAD = 1.0  # likewise after a break, but from the time at which all have looked again
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _BACKLOG = 1.0  # events that come sooner after the answer may be old
 _EARLY = 0.9  # of its timeout: the server ended the watch for a reason of its own
 _EARLY_SPREAD = 1.0  # so that its consumers don't all come back at once
 _RETURN_SPREAD = 0.5
-_SETTLES = 6.0  # a server that has returned may refuse, for want of its Roles or its storage
-_START_SETTLES = 1.5  # likewise, where we don't know whether it has just returned
-_HURRIED = ((0.2, 0.4), (0.3, 0.6), (0.5, 1.0))  # a real one knows its Roles after 0.2 s
-_NEWS_MOST, _NEWS_EVERY = 5, 10.0
 _HINT_EVERY = 10.0
-_UNNOTICED = 2.0  # a server that has answered since cannot have gone and returned
-_GETS_READY = 60.0  # who has refused for so long is not asked any more whether it is ready
 _FORBIDDEN_FIRST = 3.0
 _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST = 15.0, 25.0  # seen within 30 s of the Role's return
 _RETRY_AFTER_MOST = 60.0  # a server may not silence us for longer
@@ -213,18 +207,6 @@ Action: TypeAlias = List | Watch | Wait
 
 
 # -------------------------------------------------------------------- events
-class Probe(Enum):
-    """What a probe of the server found."""
-
-    AWAY = "away"
-    """Nobody, or nobody who answers in time."""
-
-    UNREADY = "unready"
-    """Somebody who does not say that it is ready; perhaps we may not ask."""
-
-    READY = "ready"
-
-
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A page of a list came, its objects by name."""
@@ -320,23 +302,6 @@ class Backoff:
         return wait
 
 
-class _News:
-    """How often news of the server shorten a wait: a few times, and then once in 10 s."""
-
-    def __init__(self) -> None:
-        self._left = float(_NEWS_MOST)
-        self._at = float("-inf")
-
-    def believe(self, now: float) -> bool:
-        """Whether one more is believed; it counts then."""
-        self._left = min(_NEWS_MOST, self._left + (now - self._at) / _NEWS_EVERY)
-        self._at = now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
-
-
 @dataclass(slots=True)
 class Counters:
     """What a reflector did and met, since it began."""
@@ -356,9 +321,7 @@ class Counters:
     backwards: int = 0
     silences: int = 0
     doubts: int = 0
-    returns: int = 0
     hints: int = 0
-    hurried: int = 0
     failures: int = 0
     unauthorized: int = 0
     forbidden: int = 0
@@ -393,6 +356,7 @@ class Reflector(Generic[T]):
             is healthy.
         failure: the last failure while the source is lost, else None.
         counters: for whoever observes.
+        presence: what it knows of the server's coming and going.
         hastened: is called when `next_timer` has become sooner; the driver sets it.
     """
 
@@ -424,18 +388,7 @@ class Reflector(Generic[T]):
         self._resyncs = Backoff(rng)
         self._dials = Backoff(rng)
         self._forbidden_again = False
-        self._news = _News()
-        self._away = False  # nobody is there
-        self._lost = False  # a connection broke, and nothing was heard since
-        self._unready = False
-        self._broke = float("-inf")
-        self._returned = float("-inf")
-        self._settled = float("-inf")
-        self._hurried = 0
-        self._answered = float("inf")
-        self._refused = False
-        self._refused_from = 0.0
-        self._returned_anew = False
+        self.presence = Presence()
         self._wait_until = 0.0
         self._throttled = False
         self._hinted = float("-inf")
@@ -455,7 +408,7 @@ class Reflector(Generic[T]):
     def start(self, now: float) -> Action:
         """The first action."""
         self._confirmed = now
-        self._settled = now + _START_SETTLES
+        self.presence.start(now)
         return self._begin_anew(_ANY_VERSION, now)
 
     def next_timer(self) -> float | None:
@@ -499,19 +452,8 @@ class Reflector(Generic[T]):
 
     def handle_probe(self, found: Probe, now: float) -> Action | None:
         """What was found during a `Wait` with `probing`; None means: go on waiting."""
-        if found is Probe.AWAY:
-            self._miss()
+        if not self.presence.probe(found, now):
             return None
-        ready = found is Probe.READY
-        back = self._away or (self._lost and not ready)
-        if not (back or (ready and self._unready)):
-            self._unready = not ready
-            return None
-        if not self._news.believe(now):
-            return None
-        if back:
-            self._return(now)
-        self._unready = not ready
         following = self._next
         # A view that will need a list in a moment is listed in the place that it has now.
         long_away = now + _SOON >= min(self._doubtful_from, self._confirmed + _SILENCE)
@@ -543,14 +485,11 @@ class Reflector(Generic[T]):
     def receive(self, event: Event[T], now: float) -> Action | None:
         """Take in what happened; None means: go on reading the stream."""
         if isinstance(event, Failure) and event.status == 0:
-            self._lost, self._broke = True, now
-        elif self._away or self._lost:
-            if self._news.believe(now):
-                self._return(now)
-            self._away = self._lost = False
+            self.presence.break_off(now)
+        else:
+            self.presence.answer(now)
         if isinstance(event, Page | Opened):
-            self._unready = self._refused = False
-            self._answered = now
+            self.presence.serve(now)
         match event:
             case Page():
                 return self._receive_page(event, now)
@@ -710,7 +649,7 @@ class Reflector(Generic[T]):
             )
         if lasted < self._watch_timeout * _EARLY:  # as a server that shuts down does
             self._doubt(now)
-            self._lost, self._broke = True, now
+            self.presence.break_off(now)
             self._next = Watch(self._version, 0.0)
             return self._wait(now, _EARLY_SPREAD * self._share())
         return self._begin_watch(now)
@@ -732,22 +671,20 @@ class Reflector(Generic[T]):
             return self._begin_instead(now)
         self._count(failure)
         if failure.status in {_UNAUTHORIZED, _FORBIDDEN}:
-            self._note_refusal(now)
-        hurried = self._may_hurry(failure, now)
+            self.presence.refuse(now)
+        hurried = self.presence.may_hurry(failure.status, now)
         if self.synced or not (hurried and failure.status in {_UNAUTHORIZED, _FORBIDDEN}):
             self._lose(failure)
         if watching and (failure.status == 0 or failure.status >= 500):
             self._doubt(now)
         self._next = self._after(failure)
         if failure.unreachable:
-            self._miss()
+            self.presence.miss()
             return self._wait(now, self._dials.delay(now), probing=True)
         if hurried:
-            self._hurried += 1
-            self.counters.hurried += 1
-            seconds = self._rng.uniform(*_HURRIED[self._hurried - 1])
+            seconds = self._rng.uniform(*self.presence.hurry())
             return self._wait(now, seconds + self._asked_to_wait(failure))
-        probing = self._refused and now < self._refused_from + _GETS_READY
+        probing = self.presence.may_get_ready(now)
         if failure.status == _FORBIDDEN:
             shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
             if not self._forbidden_again:
@@ -795,9 +732,7 @@ class Reflector(Generic[T]):
         self.counters.relists += 1
         self._next = Watch(self._version, 0.0, initial=True)
         seconds = self._time_to_place(now)
-        if self._returned_anew:
-            self._returned_anew = False
-        else:
+        if not self.presence.take_relist():
             delay = self._resyncs.delay(now)
             if self._resyncs.troubles > 1:
                 seconds += delay
@@ -807,13 +742,7 @@ class Reflector(Generic[T]):
         return self._wait(now, seconds)
 
     def _time_to_place(self, now: float) -> float:
-        began = now
-        if now <= self._broke + _BROKE_SPREAD:
-            began = self._broke + _BROKE_SPREAD
-        elif now <= self._returned + _TOGETHER:
-            began = self._returned
-        elif now <= self._returned + _TOGETHER_REFUSED:
-            began = self._returned + _REFUSED_FOR
+        began = self.presence.places_from(now)
         return max(0.0, (began - now) + _HERD_SPREAD * self._share())
 
     def _share(self) -> float:
@@ -828,40 +757,6 @@ class Reflector(Generic[T]):
         self._wait_until = now + seconds
         self._throttled = throttled
         return Wait(seconds, probing)
-
-    # --------------------------------------------------------------- return
-    def _miss(self) -> None:
-        """Nobody is there."""
-        self._away = True
-        self._broke = float("-inf")  # all come back when somebody is, not a second after
-
-    def _return(self, now: float) -> None:
-        """Somebody answers where nobody was."""
-        self.counters.returns += 1
-        self._away = self._lost = False
-        self._unready = True
-        self._returned = now
-        self._returned_anew = True
-        self._settled = now + _SETTLES
-        self._hurried = 0
-
-    def _note_refusal(self, now: float) -> None:
-        """The first since an answer may come from a server that went and returned unnoticed."""
-        if self._refused:
-            return
-        self._refused, self._refused_from = True, now
-        if now > self._answered + _UNNOTICED and self._news.believe(now):
-            self._settled = now + _SETTLES
-            self._hurried = 0
-
-    def _may_hurry(self, failure: Failure, now: float) -> bool:
-        """Whether a refusal is no more than what a server says that has just returned."""
-        status = failure.status
-        return (
-            now < self._settled
-            and self._hurried < len(_HURRIED)
-            and (status in {_UNAUTHORIZED, _FORBIDDEN, _THROTTLED} or status >= 500)
-        )
 
     def _doubt(self, now: float) -> None:
         if self._doubtful_from == float("inf"):

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from kubbo.naming.kubernetes.presence import Probe
 from kubbo.naming.kubernetes.reflector import (
     Action,
     Backoff,
@@ -17,7 +18,6 @@ from kubbo.naming.kubernetes.reflector import (
     List,
     Opened,
     Page,
-    Probe,
     Reflector,
     Undecodable,
     Wait,
@@ -513,7 +513,7 @@ def test_a_server_that_nobody_hears_is_probed() -> None:
     script.now += 29
     script.probe(Probe.READY)
     assert script.in_its_place() == List("10", limit=500)
-    assert script.reflector.counters.returns == 2
+    assert script.reflector.presence.returns == 2
 
 
 @pytest.mark.parametrize("failure", [RESET, Failure(500, "no"), Failure(503, "no")])
