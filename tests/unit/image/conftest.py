@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.image.reading import Read, read_image
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import kubbo
 
 GREETER = """\
 from typing import Protocol
@@ -73,8 +74,8 @@ class Made:
     progress: str
 
 
-def make(folder: Path, *arguments: str, **environment: str) -> Made:
-    """An image of the provider in `folder`."""
+def make(folder: Path, source: Path, *arguments: str, **environment: str) -> Made:
+    """An image of the provider in `folder`, with the Kubbo in `source`."""
     path = folder / "greeter.tar"
     done = kubbo_image(
         folder,
@@ -86,6 +87,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> Made:
         "--with",
         "pluggy",
         *arguments,
+        PYTHONPATH=str(source),
         **environment,
     )
     assert done.returncode == 0, done.stderr
@@ -93,6 +95,15 @@ def make(folder: Path, *arguments: str, **environment: str) -> Made:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of Kubbo, so that whoever edits it while tests run does not change an image."""
+    folder = tmp_path_factory.mktemp("source")
+    shutil.copytree(Path(kubbo.__file__).parent, folder / "kubbo")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """An image of `write_project`."""
-    return make(write_project(tmp_path_factory.mktemp("image") / "project"), **ENVIRONMENT)
+    folder = write_project(tmp_path_factory.mktemp("image") / "project")
+    return make(folder, source, **ENVIRONMENT)

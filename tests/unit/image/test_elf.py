@@ -56,7 +56,7 @@ def test_this_machines_files_are_read_as_readelf_reads_them():
         path for path in Path("/lib").glob("*-linux-gnu/lib*.so.*") if not path.is_symlink()
     ]
     files = [PROGRAM, *EXTENSIONS[:20], *sorted(libraries)[:40]]
-    assert len(EXTENSIONS) > 10
+    assert len(files) > 10
     for path in files:
         read = read_elf_file(path)
         found = (read.interpreter, read.soname, read.needed, read.rpath, read.runpath)

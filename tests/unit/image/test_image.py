@@ -64,7 +64,8 @@ def test_the_answer_is_what_was_written(image):
         each["digest"] for each in image.read.manifest["layers"]
     ]
     assert told["modules"] == ["greeter", "greetings"]
-    assert told["notes"] == []
+    # What the standard library of this machine lacks may be noted, and nothing else.
+    assert [note for note in told["notes"] if not note.endswith("which is not found")] == []
     for name in ("interpreter: ", "distributions: ", "application: "):
         assert name in image.progress
 
@@ -134,18 +135,20 @@ def test_modules_are_compiled(image):
     assert len(compiled) == len(sources)
 
 
-def test_the_same_input_gives_the_same_bytes(image, tmp_path):
+def test_the_same_input_gives_the_same_bytes(image, source, tmp_path):
     """In another directory, with other times, another shell and another hash seed."""
     folder = write_project(tmp_path / "elsewhere")
     for each in folder.iterdir():
         os.utime(each, (1, 1))
         each.chmod(0o600)
-    again = make(folder, PYTHONHASHSEED="7", LANG="C", HOME="/nowhere", USER="ann", **ENVIRONMENT)
+    again = make(
+        folder, source, PYTHONHASHSEED="7", LANG="C", HOME="/nowhere", USER="ann", **ENVIRONMENT
+    )
     assert again.told["digest"] == image.told["digest"]
     assert again.path.read_bytes() == image.path.read_bytes()
 
 
-def test_a_change_of_the_application_changes_its_layer_alone(image, tmp_path):
+def test_a_change_of_the_application_changes_its_layer_alone(image, source, tmp_path):
     """Whoever has the image before fetches the last layer, also when something is added to it."""
     greetings = GREETINGS.replace("Hello", "Good day")
     folder = write_project(tmp_path / "project", greetings=greetings)
@@ -157,6 +160,7 @@ def test_a_change_of_the_application_changes_its_layer_alone(image, tmp_path):
     (folder / "run.sh").chmod(0o700)
     changed = make(
         folder,
+        source,
         *("--add", "data", "--add", "run.sh:/srv/bin/", "--add", f"{data}/prices.csv:list.csv"),
         *("--port", "20990", "--label", "com.example.team=shop"),
         **ENVIRONMENT,
