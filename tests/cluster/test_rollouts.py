@@ -187,7 +187,9 @@ async def test_rolling_updates_lose_no_call_and_repeat_none(
         assert len(counts) == load.made
         assert set(counts.values()) == {1}
         assert set(kubelet.codes.values()) == {0}
-        assert len(kubelet.codes) == rollouts * REPLICAS
+        # A controller that loses its server while it makes a pod may make one too many.
+        assert len(kubelet.codes) >= rollouts * REPLICAS
+        assert killing or len(kubelet.codes) == rollouts * REPLICAS
         assert "cut off" not in kubelet.log()
     way = "API server killed" if killing else max_unavailable or "defaults"
     tried(f"rolling updates of {REPLICAS} replicas ({way})", rollouts)
