@@ -142,7 +142,7 @@ doctor-score: $(VENV)/.dev
 
 doctor-set: may-node testbed java-peer
 	$(INSIDE) $(BIN)/python -m tests.cluster.doctor.make $(ARGS)
-	KUBBO_DOCTOR_SET=1 $(INSIDE) --nodes $(BIN)/pytest tests/node/test_doctor.py -q
+	KUBBO_DOCTOR_SET=1 $(INSIDE) --nodes $(BIN)/pytest tests/node --ignore=tests/node/test_tutorial.py
 
 demo: $(VENV)/.runtime
 	@$(BIN)/kubbo demo $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.bed import ADVERTISED_ADDRESS, ControlPlane, CoreDNS
+from tests.cluster.doctor.score import VECTORS
 from tests.testbed import cgroups, images, machine
 from tests.testbed.node import GROUP_PREFIX, Node, Proxy, publish
 from tests.testbed.processes import BedError, eventually
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 APPLICATION = Path(__file__).parent / "application"
+MAKING_SET = bool(os.environ.get("KUBBO_DOCTOR_SET"))
 IMAGE = "testbed.local/shop:1"
 
 
@@ -89,13 +92,20 @@ class Cluster:
         items: list[dict[str, Any]] = found["items"]
         return items
 
-    def doctor(self, *arguments: str) -> dict[str, Any]:
-        """What `kubbo doctor` prints as JSON."""
+    def doctor(self, *arguments: str, case: str = "") -> dict[str, Any]:
+        """What `kubbo doctor` prints as JSON; `case`: for the labelled set, see `vector`."""
+        saving = ["--save", vector(case)] if case and MAKING_SET else []
+        kubeconfig = self.plane.kubeconfig
         text = run_kubbo(
-            "doctor", *arguments, "-o", "json", "--kubeconfig", self.plane.kubeconfig, codes=(0, 1)
+            "doctor", *arguments, "-o", "json", "--kubeconfig", kubeconfig, *saving, codes=(0, 1)
         )
         found: dict[str, Any] = json.loads(text)
         return found
+
+
+def vector(case: str) -> Path:
+    """The file of a case in the labelled set, which the run makes anew if `MAKING_SET`."""
+    return VECTORS / f"{case}.on-a-node.json"
 
 
 def manifests(*arguments: str | Path) -> str:
