@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.node.cluster import Cluster
-from tests.testbed.processes import BedError
+from tests.testbed import machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +19,9 @@ def cluster(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Cluster]:
     """A control plane and two nodes, `cluster.nodes`."""
-    try:
-        made = Cluster(tmp_path_factory.mktemp("cluster"))
-    except BedError as error:
-        pytest.fail(str(error), pytrace=False)
+    if missing := machine.missing():
+        pytest.fail(machine.told(missing), pytrace=False)
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
     request.config.stash[_CLUSTER] = made
     yield made
     made.close()

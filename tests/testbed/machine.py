@@ -45,6 +45,11 @@ def missing() -> list[str]:
     return found or [*_refused()]
 
 
+def told(lacking: list[str]) -> str:
+    """What is missing, for a person."""
+    return "real Kubernetes nodes cannot run here; missing:\n  " + "\n  ".join(lacking)
+
+
 def _refused() -> list[str]:
     """What the kernel does not do here, or not for us."""
     found: list[str] = []
@@ -85,4 +90,4 @@ def snapshotter() -> str:
 
 if __name__ == "__main__":
     if lacking := missing():
-        sys.exit("real Kubernetes nodes cannot run here; missing:\n  " + "\n  ".join(lacking))
+        sys.exit(told(lacking))
