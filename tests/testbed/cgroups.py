@@ -40,12 +40,21 @@ class ControlGroup:
         self._paths = [tree / name for tree in trees()]
         self._locks: list[int] = []
         for path in self._paths:
+            _delegate(path.parent)
             path.mkdir(exist_ok=True)
             self._locks.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
             fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
             _fill_cpuset(path)
             (path / _LEAF).mkdir(exist_ok=True)
             _fill_cpuset(path / _LEAF)
+
+    def lacking(self) -> list[str]:
+        """Controllers that a node needs, and that are not there or not for us."""
+        if (_ROOT / "cgroup.controllers").exists():
+            there = set((self._paths[0] / "cgroup.controllers").read_text().split())
+        else:
+            there = {name for path in self._paths for name in path.parent.name.split(",")}
+        return [name for name in ("cpu", "cpuset", "memory", "pids") if name not in there]
 
     def joining(self) -> list[str]:
         """The beginning of a command: what follows runs in this group."""
@@ -117,6 +126,14 @@ def _remove(path: Path) -> None:
     for directory, _, _ in os.walk(path, topdown=False):
         with contextlib.suppress(FileNotFoundError):
             Path(directory).rmdir()
+
+
+def _delegate(tree: Path) -> None:
+    """Version 2 gives a group those controllers that its parent hands on."""
+    if (tree / "cgroup.controllers").exists():
+        for name in (tree / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):
+                (tree / "cgroup.subtree_control").write_text(f"+{name}")
 
 
 def _fill_cpuset(path: Path) -> None:

@@ -55,6 +55,7 @@ def _refused() -> list[str]:
     found: list[str] = []
     try:
         group = cgroups.ControlGroup(f"kubbo-probe-{os.getpid()}")
+        found += [f"the controller {name} of control groups" for name in group.lacking()]
         group.close()
     except OSError as error:
         found.append(f"control groups that may be written ({error})")
