@@ -63,13 +63,19 @@ def pause() -> Path:
 def java_peer() -> Path:
     """The archive of the Java peer, with the part of the machine's JDK that it needs."""
     peer = home()
-    release = Path(_jdk(), "release")
+    release = _jdk() / "release"
 
     def build(archive: Path) -> None:
         with tempfile.TemporaryDirectory() as directory:
             runtime = Path(directory, "runtime")
             _run(
-                *("jlink", "--add-modules", ",".join(_MODULES), "--output", runtime),
+                *(
+                    _jdk() / "bin" / "jlink",
+                    "--add-modules",
+                    ",".join(_MODULES),
+                    "--output",
+                    runtime,
+                ),
                 *("--strip-debug", "--no-header-files", "--no-man-pages"),
             )
             files = {f"java/{path.relative_to(runtime)}": path for path in _files(runtime)}
@@ -85,11 +91,13 @@ def java_peer() -> Path:
     return _cached("java-peer", [peer / "peer.jar", release], build)
 
 
-def _jdk() -> str:
-    java = shutil.which("jlink")
-    if java is None:
+def _jdk() -> Path:
+    """The directory of the JDK that `java` belongs to."""
+    java = shutil.which("java")
+    directory = Path(java).resolve().parent.parent if java else None
+    if directory is None or not (directory / "bin" / "jlink").exists():
         raise BedError("jlink is missing: apt-get install openjdk-17-jdk-headless")
-    return str(Path(java).resolve().parent.parent)
+    return directory
 
 
 def _cached(name: str, sources: Sequence[Path], build: Callable[[Path], None]) -> Path:
