@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ROOT := $(filter 0,$(shell id -u))
 
 .NOTPARALLEL:
-.PHONY: help setup check test test-quick may-test may-node testbed java-peer go-peer demo bench fuzz fuzz-guided \
+.PHONY: help setup check test test-quick may-test may-node testbed node-images java-peer go-peer demo bench fuzz fuzz-guided \
   native wheels soak doctor-score doctor-set clean
 
 help:
@@ -52,6 +52,12 @@ java-peer:
 	@tests/interop/java/build.sh 3.2.16 >/dev/null
 	@tests/interop/java/kubernetes/fetch.sh >/dev/null
 
+# What real nodes run that `kubbo image` does not make: once for each state of its sources.
+node-images: $(VENV)/.dev
+ifneq ($(ROOT),)
+	@$(BIN)/python -m tests.testbed.images
+endif
+
 go-peer:
 	@tests/interop/go/build.sh >/dev/null
 
@@ -84,7 +90,7 @@ ifneq ($(ROOT),)
 INSIDE := tests/in-namespace
 endif
 
-test: may-test may-node check testbed java-peer go-peer $(if $(CARGO),native)
+test: may-test may-node check testbed java-peer go-peer node-images $(if $(CARGO),native)
 	tests/run $(BIN)/pytest $(ARGS)
 ifeq ($(CARGO),)
 	@echo "cargo is not here: only the pure codec was tested"
@@ -140,7 +146,7 @@ soak: may-test testbed $(VENV)/.dev
 doctor-score: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.doctor.score
 
-doctor-set: may-node testbed java-peer
+doctor-set: may-node testbed java-peer node-images
 	$(INSIDE) $(BIN)/python -m tests.cluster.doctor.make $(ARGS)
 	KUBBO_DOCTOR_SET=1 $(INSIDE) --nodes $(BIN)/pytest tests/node --ignore=tests/node/test_tutorial.py
 

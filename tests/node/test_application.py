@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.root(reason="runs real Kubernetes nodes, which needs root and namespaces"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 
 SHOP = "shop"

@@ -201,3 +201,8 @@ def _tar(contents: Mapping[str, bytes], origins: Mapping[str, Path]) -> bytes:
             entry.mode = 0o755 if origin is None or os.access(origin, os.X_OK) else 0o644
             tar.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    pause()
+    java_peer()
