@@ -116,8 +116,10 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _processes(path: Path) -> set[int]:
     found: set[int] = set()
-    for file in path.rglob("cgroup.procs"):
-        with contextlib.suppress(OSError):  # removed meanwhile
+    # Groups are removed meanwhile: os.walk passes over them, where rglob would raise.
+    for directory, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            file = Path(directory, "cgroup.procs")
             found |= {int(line) for line in file.read_text().split()} - {0}
     return found
 
