@@ -186,25 +186,23 @@ def test_a_frozen_node_costs_what_was_in_flight_on_it(
     assert hosts
     before = application.after(1)
     frozen = time.time()
-    node.freeze()
-    eventually(lambda: not node.is_ready(), "the node is given up", within=60)
-    eventually(
-        lambda: (
-            not any(
-                ready_at(pod)
-                for name in ("greeter", "greeter-java")
-                for pod in application.pods(name)
-                if pod["spec"]["nodeName"] == node.name
-            )
-        ),
-        "its pods are not ready",
-    )
-    given_up = time.time()
-    gone = application.after(300)
-    found = cluster.doctor("greeter", "-n", SHOP, case="node-lost.frozen")
-    assert found["causes"][0]["id"] == "node-lost", found
-    assert f"Node/{node.name}: Ready is Unknown" in found["causes"][0]["evidence"][0]
-    node.thaw()
+    with node.frozen():
+        eventually(lambda: not node.is_ready(), "the node is given up", within=60)
+        eventually(
+            lambda: (
+                not any(
+                    pod["spec"]["nodeName"] == node.name
+                    for name in ("greeter", "greeter-java")
+                    for pod in application.ready(name)
+                )
+            ),
+            "its pods are not ready",
+        )
+        given_up = time.time()
+        gone = application.after(300)
+        found = cluster.doctor("greeter", "-n", SHOP, case="node-lost.frozen")
+        assert found["causes"][0]["id"] == "node-lost", found
+        assert f"Node/{node.name}: Ready is Unknown" in found["causes"][0]["evidence"][0]
     eventually(node.is_ready, "the node is back", within=60)
     for name in ("greeter", "greeter-java"):
         eventually(lambda name=name: len(application.ready(name)) == 2, "all are ready", within=60)
@@ -216,7 +214,7 @@ def test_a_frozen_node_costs_what_was_in_flight_on_it(
     eventually(
         lambda: all(answered(application.told(), pod) > answered(gone, pod) for pod in pods),
         "its providers answer again",
-        within=60,
+        within=150,  # who has failed is forgiven after about 45 s
     )
     after = application.after(400)
     made = after["made"] - before["made"]

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
+_PATIENCE = 20.0
 _LEAF = "system"  # where the node's own processes are: version 2 wants processes in leaves only
 
 
@@ -86,10 +87,22 @@ class ControlGroup:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """Kill what is left in it, and remove it."""
-        self.kill()
-        for path in self._paths:
-            _remove(path)
+        """Kill what is left in it, and remove it.
+
+        Raises:
+            OSError: it is still in use after `_PATIENCE` seconds.
+        """
+        end = time.monotonic() + _PATIENCE
+        while True:
+            self.kill()
+            try:
+                for path in self._paths:
+                    _remove(path)
+                break
+            except OSError:  # the last process has ended, and is not quite gone
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
         for lock in self._locks:
             os.close(lock)
 

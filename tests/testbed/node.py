@@ -28,7 +28,7 @@ from tests.testbed.machine import CNI_PLUGINS, snapshotter
 from tests.testbed.processes import BedError, Part, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 DATA = Path("/run/kubbo")
 GROUP_PREFIX = "kubbo-node-"
@@ -75,13 +75,17 @@ class Node:
         conditions: list[dict[str, Any]] = answer.body["status"].get("conditions", [])
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
-    def freeze(self) -> None:
-        """Stop every process of the node where it is: kubelet, runtime and containers."""
-        self.group.stop()
+    @contextlib.contextmanager
+    def frozen(self) -> Generator[None]:
+        """Stop every process of the node where it is, kubelet, runtime and containers, for a while.
 
-    def thaw(self) -> None:
-        """Let it go on."""
-        self.group.go_on()
+        Connections to it stay, and are even accepted: only nobody answers.
+        """
+        self.group.stop()
+        try:
+            yield
+        finally:
+            self.group.go_on()
 
     def break_network(self) -> None:
         """Name a network plugin that does not exist: no pod gets a sandbox from now on."""
