@@ -19,7 +19,7 @@ from kubbo.sim.apiserver import ApiServer, Store
 from kubbo.sim.endpointslices import EndpointSliceController
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from kubbo.demo.node import Pod
 
@@ -126,7 +126,7 @@ async def watch(
 
 
 @contextlib.contextmanager
-def _notes(audience: Audience) -> Iterator[None]:
+def _notes(audience: Audience) -> Generator[None]:
     """What the consumer logs is a part of the story."""
     handler = _Notes(audience)
     logger = logging.getLogger("kubbo")
