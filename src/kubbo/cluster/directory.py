@@ -12,8 +12,10 @@ have been answered.
 
 Make before break: it also goes on taking calls until one of the listed ones is connected, where
 the source says that it still serves while it ends (a pod that terminates), or cannot know whether
-it is gone (DNS). Whom a source that knows does not name at all, or calls not ready, is dropped at
-once.
+it is gone (DNS). Where nobody is listed at all, a pod that terminates takes calls as long as its
+connection works, though it is not ready any more, as draining ones are: the cluster has not
+published yet who replaces it. Whom a source that knows does not name at all, or calls not ready
+without being about to end, is dropped at once.
 """
 
 from __future__ import annotations
@@ -188,6 +190,7 @@ class Directory:
         """Take what the resolver found; see `Publish`."""
         self.resolution = resolution
         before = set(self._members)
+        still: set[tuple[str, int]] = set()
         if isinstance(resolution, Members):
             self._note_seen(resolution)
             still = {each.key for each in resolution.excluded if each.terminating and each.serving}
@@ -199,7 +202,8 @@ class Directory:
             if isinstance(resolution, Absent):
                 # Whoever comes after this is new, be it at an address that was there before.
                 self._seen, self._observing = {}, True
-            self._adopt((), set())
+                still = {each.key for each in resolution.excluded if each.terminating}
+            self._adopt((), still)
         if self._observer is not None:
             self._report(self._observer, before)
         if not isinstance(resolution, Pending) and self._known is not None:

@@ -334,6 +334,8 @@ async def test_a_source_that_knows_ends_it() -> None:
 
 
 ENDING = Endpoint(A.host, A.port, ready=False, terminating=True)
+ENDED = Endpoint(A.host, A.port, ready=False, serving=False, terminating=True)
+UNREADY = Endpoint(A.host, A.port, ready=False)
 
 
 @pytest.mark.parametrize("state", [State.READY, State.DRAINING])
@@ -359,9 +361,10 @@ async def test_a_pod_that_terminates_serves_until_its_replacement_is_up(state: S
     "last",
     [
         Members((B,)),
-        Members((B,), (Endpoint(A.host, A.port, ready=False, serving=False, terminating=True),)),
-        Members((B,), (Endpoint(A.host, A.port, ready=False),)),
-        Absent("gone", (ENDING,)),
+        Members((B,), (ENDED,)),
+        Members((B,), (UNREADY,)),
+        Absent("not ready", (UNREADY,)),
+        Absent("gone"),
     ],
 )
 async def test_only_who_serves_while_it_ends_is_kept(last: Resolution) -> None:
@@ -374,6 +377,25 @@ async def test_only_who_serves_while_it_ends_is_kept(last: Resolution) -> None:
     assert addresses(directory) == {A.host}
     directory.publish(last)
     assert A.key not in dialers.held
+    await directory.aclose()
+
+
+@pytest.mark.parametrize("state", [State.READY, State.DRAINING])
+async def test_pods_that_end_answer_while_nobody_is_listed(state: State) -> None:
+    """All are replaced, and the cluster has not published by whom: calls go on, to those that end,
+    until somebody else is connected, or their connections are lost."""
+    directory, dialers = make(Members((A,)))
+    directory.start()
+    await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time() + 5))
+    dialers.held[A.key].become(state)
+    directory.publish(Absent("it has 1 endpoint, which is terminating", (ENDED,)))
+    assert addresses(directory) == {A.host}
+    pool = await selection(directory).wait_pool(CALL, Deadline(asyncio.get_running_loop().time()))
+    assert len(pool.members) == 1
+    directory.publish(Members((B,)))
+    assert addresses(directory) == {B.host}
+    directory.publish(Absent("it has 1 endpoint, which is terminating", (ENDED,)))
+    assert addresses(directory) == set()
     await directory.aclose()
 
 
