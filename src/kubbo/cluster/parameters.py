@@ -30,7 +30,7 @@ def number(
     given = parameters.get(name, default)
     try:
         value = float(given)
-    except ValueError:
+    except (ValueError, OverflowError):  # no number, or one of hundreds of digits
         value = nan
     if not -inf < value < inf:
         raise ConfigError(f"{name}={given!r} is no number")

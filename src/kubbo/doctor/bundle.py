@@ -59,8 +59,8 @@ _SECRETS: Final = (
     re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL),
     re.compile(
-        r"(?i)(?<![a-z])(?<!/etc/)((?:[\w.-]*[_.-])?(?:password|passwd|pwd|secret|token|api[_-]?key|"
-        r"access[_-]?key|credentials?)[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&]+)"
+        r"(?i)(?<![a-z])((?:[\w.-]*[_.-])?(?:password|(?<!/etc/)passwd|pwd|secret|token|"
+        r"api[_-]?key|access[_-]?key|credentials?)[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&]+)"
     ),
 )
 _MASK: Final = "(left out)"

@@ -122,7 +122,7 @@ class Application:
         for module, files in sorted(self.modules.items()):
             for file in files:
                 target = f"{APPLICATION}/{target_of(module, file)}"
-                copied += tree.copy(file, target, keep=keep_of_package)
+                copied += tree.copy(file, target, keep=keep_of_package, without=without)
         for each in added:
             copied += tree.copy(each.source, each.target, keep=_keep_of_added, without=without)
         add_libraries(tree, interpreter.libraries, copied)
@@ -150,7 +150,10 @@ def _sources(file: Path) -> Iterator[Path]:
 
 
 def _imports(source: Path) -> Iterator[tuple[str, bool]]:
-    """The top-level modules that a source imports, and whether it needs them."""
+    """The top-level modules that a source imports, and whether it needs them.
+
+    Imports for type checkers are none; those in a `try` may fail.
+    """
     try:
         if source.stat().st_size > _MAX_SOURCE_BYTES:
             return
@@ -159,46 +162,27 @@ def _imports(source: Path) -> Iterator[tuple[str, bool]]:
         raise UsageError(f"cannot read {source}: {error.strerror or error}") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # a template, or what nobody can import
-    found = _Imports()
-    found.visit(tree)
-    yield from sorted(found.modules.items())
-
-
-class _Imports(ast.NodeVisitor):
-    """Collects imports; those for type checkers are none, those in a `try` may fail."""
-
-    def __init__(self) -> None:
-        self.modules: dict[str, bool] = {}
-        self._tried = 0
-
-    def _add(self, name: str) -> None:
-        top = name.partition(".")[0]
-        self.modules[top] = self.modules.get(top, False) or not self._tried
-
-    def visit_Import(self, node: ast.Import) -> None:
-        for each in node.names:
-            self._add(each.name)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        if node.module and not node.level:
-            self._add(node.module)
-
-    def visit_Try(self, node: ast.Try) -> None:
-        self._tried += 1
-        self.generic_visit(node)
-        self._tried -= 1
-
-    def visit_TryStar(self, node: ast.TryStar) -> None:
-        self._tried += 1
-        self.generic_visit(node)
-        self._tried -= 1
-
-    def visit_If(self, node: ast.If) -> None:
-        if _is_type_checking(node.test):
-            for each in node.orelse:
-                self.visit(each)
-        else:
-            self.generic_visit(node)
+    needed: dict[str, bool] = {}
+    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while waiting:  # no recursion: a source may be nested as deeply as its parser takes
+        node, certain = waiting.pop()
+        names: list[str] = []
+        match node:
+            case ast.Import():
+                names = [each.name for each in node.names]
+            case ast.ImportFrom(module=str(module), level=0):
+                names = [module]
+            case ast.expr():  # nothing is imported in one
+                pass
+            case ast.If() if _is_type_checking(node.test):
+                waiting += [(each, certain) for each in node.orelse]
+            case _:
+                certain = certain and not isinstance(node, ast.Try | ast.TryStar)
+                waiting += [(each, certain) for each in ast.iter_child_nodes(node)]
+        for name in names:
+            top = name.partition(".")[0]
+            needed[top] = needed.get(top, False) or certain
+    yield from sorted(needed.items())
 
 
 def _is_type_checking(test: ast.expr) -> bool:

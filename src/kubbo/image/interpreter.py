@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from kubbo.errors import UsageError
 from kubbo.image.elf import MAGIC, ElfError
 from kubbo.image.libraries import Libraries
-from kubbo.image.tree import Directory, File, Link, Tree
+from kubbo.image.tree import TMP, Directory, File, Link, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -200,7 +200,7 @@ def _add_system(tree: Tree, user: int) -> None:
     tree.put("/etc/nsswitch.conf", File(data=b"passwd: files\ngroup: files\nhosts: files dns\n"))
     for each in ("/dev", "/proc", "/run", "/sys"):
         tree.put(each, Directory())
-    tree.put("/tmp", Directory(0o1777))  # noqa: S108 - the image's own
+    tree.put("/tmp", TMP)  # noqa: S108 - the image's own
     trusted = _certificates()
     if trusted is not None:
         tree.put(_CERTIFICATES, File(trusted))

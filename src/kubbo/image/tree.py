@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Directory", "Entry", "File", "Link", "Tree", "walk"]
+__all__ = ["TMP", "Directory", "Entry", "File", "Link", "Tree", "walk"]
 
 MAX_FILES: Final = 500_000
 """Of one directory that is copied: whoever names `/` by mistake is told so."""
@@ -52,6 +52,9 @@ class Directory:
 
 Entry = File | Link | Directory
 
+TMP: Final = Directory(0o1777)
+"""`/tmp`: a layer that has something in it must not take its rights away."""
+
 
 @dataclass(slots=True)
 class Tree:
@@ -69,7 +72,7 @@ class Tree:
             raise UsageError(f"{path!r} is no path of a file in an image")
         above = posixpath.dirname(path)
         while above != "/":
-            stands = self.entries.setdefault(above, Directory())
+            stands = self.entries.setdefault(above, TMP if above == "/tmp" else Directory())  # noqa: S108 - the image's own
             if not isinstance(stands, Directory):
                 raise UsageError(f"{path} cannot be in the image: {above} is a file there")
             above = posixpath.dirname(above)

@@ -78,11 +78,12 @@ A list that follows a doubt needs no place: doubts are spread by themselves.
 
 Probes. A wait of 30 s would only make the view late when the server is back before it is over. So
 during a wait after a failure the driver asks for /readyz now and then, which is free where nobody
-listens and cheap where somebody does, and tells `handle_probe`. A probe can only shorten a wait,
-and only when there is news: nobody was there, and now somebody answers; or somebody who was not
-ready now is; or a connection was lost, and who answers now is not ready. A server that was ready
-all the time and fails what it is asked gets the whole backoff. News are believed five times, and
-then once in 10 s, so a load balancer with a good and a bad server behind it hurries nobody.
+listens and cheap where somebody does, and tells `handle_probe`. A probe ends a wait, for one to our
+place in the herd, only when there is news: nobody was there, and now somebody answers; or somebody
+who was not ready now is; or a connection was lost, and who answers now is not ready. A server that
+was ready all the time and fails what it is asked gets the whole backoff. News are believed five
+times, and then once in 10 s, so a load balancer with a good and a bad server behind it hurries
+nobody.
 A server that has just returned may refuse everything for a moment, since it has not read its Roles
 yet, or storage is not there yet: for 6 s that is no reason to slow down, and 401 and 403 are not
 believed where there is no view yet. Nor is the first of these after an answer: who waited for a
@@ -681,10 +682,11 @@ class Reflector(Generic[T]):
         if failure.unreachable:
             self.presence.miss()
             return self._wait(now, self._dials.delay(now), probing=True)
+        throttled = failure.retry_after is not None or failure.status == _THROTTLED
         if hurried:
-            seconds = self._rng.uniform(*self.presence.hurry())
-            return self._wait(now, seconds + self._asked_to_wait(failure))
-        probing = self.presence.may_get_ready(now)
+            seconds = self._rng.uniform(*self.presence.hurry()) + self._asked_to_wait(failure)
+            return self._wait(now, seconds, throttled=throttled)
+        probing = not throttled and self.presence.may_get_ready(now)
         if failure.status == _FORBIDDEN:
             shortest, longest = _FORBIDDEN_SHORTEST, _FORBIDDEN_LONGEST
             if not self._forbidden_again:
@@ -694,7 +696,6 @@ class Reflector(Generic[T]):
         if failure.status == 0 or (failure.status >= 500 and failure.retry_after is None):
             probing = True
         seconds = self._failures.delay(now) + self._asked_to_wait(failure)
-        throttled = failure.retry_after is not None or failure.status == _THROTTLED
         return self._wait(now, seconds, probing=probing, throttled=throttled)
 
     def _after(self, failure: Failure) -> List | Watch:

@@ -173,17 +173,23 @@ class _Run:
             client, self._namespace, self._target.service, self._handle_change
         ) as follower:
             self._follower = follower
-            self._handle_change()
-            while True:
-                self._woken.clear()
-                follower.check()
-                wake = self._ask_at
-                try:
-                    delay = None if wake is None else max(0.0, wake - self._now())
-                    async with asyncio.timeout(delay):
-                        await self._woken.wait()
-                except TimeoutError:
-                    await self._ask(follower)
+            try:
+                self._handle_change()
+                await self._follow(follower)
+            finally:
+                self._follower = None  # a hint may still come
+
+    async def _follow(self, follower: Follower) -> None:
+        while True:
+            self._woken.clear()
+            follower.check()
+            wake = self._ask_at
+            try:
+                delay = None if wake is None else max(0.0, wake - self._now())
+                async with asyncio.timeout(delay):
+                    await self._woken.wait()
+            except TimeoutError:
+                await self._ask(follower)
 
     # ---------------------------------------------------------- publishing
     def _handle_change(self) -> None:
