@@ -238,6 +238,18 @@ def test_p2c_divides_load_by_weight() -> None:
     assert Counter(pick(call()) for _ in range(400))[light] > 400 * 0.3
 
 
+@pytest.mark.parametrize("weights", [(100.0, 100.0), (100.0, 40.0), (100.0, 10.0)])
+def test_p2c_gives_who_answers_nobody_no_further_call(weights: tuple[float, float]) -> None:
+    """One with calls in flight that are not answered gets none while the other is idle, however
+    light that is: it may be a frozen node beside one that warms up."""
+    clock = Clock()
+    frozen, warming = some = members(2)
+    measured(some, 0.01, clock)
+    frozen.active = 5
+    pick = P2CBalance(random.Random(1), clock).bind(pool(some, weights))
+    assert {pick(call()) for _ in range(1_000)} == {warming}
+
+
 def test_shortest_response_looks_back_for_a_window() -> None:
     """What was slow more than two windows ago is forgotten, what was slow just now is not."""
     member = members(1)[0]

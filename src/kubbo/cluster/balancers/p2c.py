@@ -100,7 +100,8 @@ class P2CBalance:
                 one = members[index()]
                 two = members[index()]
                 if one is two:
-                    two = members[index()]
+                    # A heavy one is drawn twice often, and might be the one that answers nobody.
+                    two = other((one,)) if one.active else members[index()]
             if one is two:
                 return one
             now = clock()
