@@ -219,16 +219,15 @@ def _whole(path: Path) -> Generator[BinaryIO]:
         number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise UsageError(f"cannot write into {path.parent}: {error.strerror or error}") from None
-    part = Path(name)
-    try:
+    try:  # with nothing before it, as Ctrl-C may come at any time
         with os.fdopen(number, "wb") as file:
             yield file
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 def _umask() -> int:
