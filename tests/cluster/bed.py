@@ -373,6 +373,8 @@ class ControlPlane:
                     "--bind-address=127.0.0.1",
                     f"--secure-port={free_port()}",
                     "--use-service-account-credentials",
+                    # Made when it is missing, by default in /usr/libexec.
+                    f"--flex-volume-plugin-dir={self.directory / 'volume-plugins'}",
                     f"--service-account-private-key-file={self.authority.token_key}",
                     f"--root-ca-file={self.ca}",
                     *nodes,

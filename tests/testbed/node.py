@@ -183,6 +183,7 @@ class Node:
                     "clusterDomain": DOMAIN,
                     "resolvConf": str(resolver),
                     "podLogsDir": str(self.data / "logs"),
+                    "volumePluginDir": str(self.data / "volume-plugins"),
                     "cgroupDriver": "cgroupfs",
                     "cgroupRoot": f"/{self.group.name}",
                     "failCgroupV1": False,
