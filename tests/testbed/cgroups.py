@@ -17,12 +17,14 @@ from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
 _PATIENCE = 20.0
+_TRIES = 20
+_NEEDED = ("cpu", "cpuset", "memory", "pids")
 _LEAF = "system"  # where the node's own processes are: version 2 wants processes in leaves only
 
 
 def trees() -> list[Path]:
     """The root of each hierarchy that controls something."""
-    if (_ROOT / "cgroup.controllers").exists():
+    if _is_version_2():
         return [_ROOT]
     return sorted(
         each for each in _ROOT.glob("*") if (each / "cgroup.procs").exists() and each.is_dir()
@@ -40,22 +42,24 @@ class ControlGroup:
         self.name = name
         self._paths = [tree / name for tree in trees()]
         self._locks: list[int] = []
-        for path in self._paths:
-            _delegate(path.parent)
-            path.mkdir(exist_ok=True)
-            self._locks.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
-            fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _fill_cpuset(path)
-            (path / _LEAF).mkdir(exist_ok=True)
-            _fill_cpuset(path / _LEAF)
+        try:
+            for path in self._paths:
+                _delegate(path.parent)
+                self._locks.append(_make_locked(path))
+                _fill_cpuset(path)
+                (path / _LEAF).mkdir(exist_ok=True)
+                _fill_cpuset(path / _LEAF)
+        except OSError:
+            self._give_up()
+            raise
 
     def lacking(self) -> list[str]:
         """Controllers that a node needs, and that are not there or not for us."""
-        if (_ROOT / "cgroup.controllers").exists():
+        if _is_version_2():
             there = set((self._paths[0] / "cgroup.controllers").read_text().split())
         else:
             there = {name for path in self._paths for name in path.parent.name.split(",")}
-        return [name for name in ("cpu", "cpuset", "memory", "pids") if name not in there]
+        return [name for name in _NEEDED if name not in there]
 
     def joining(self) -> list[str]:
         """The beginning of a command: what follows runs in this group."""
@@ -80,8 +84,15 @@ class ControlGroup:
             _signal(pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End every process in it; returns when they are gone."""
+        """End every process in it; returns when they are gone.
+
+        Raises:
+            TimeoutError: some are still there after `_PATIENCE` seconds.
+        """
+        end = time.monotonic() + _PATIENCE
         while pids := self.processes():
+            if time.monotonic() > end:
+                raise TimeoutError(f"not gone {_PATIENCE} s after SIGKILL: {sorted(pids)}")
             for pid in pids:
                 _signal(pid, signal.SIGKILL)
             time.sleep(0.01)
@@ -103,8 +114,18 @@ class ControlGroup:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.05)
-        for lock in self._locks:
-            os.close(lock)
+        self._unlock()
+
+    def _give_up(self) -> None:
+        """Remove what was made of it when the rest cannot be."""
+        for path, _ in zip(self._paths, self._locks, strict=False):
+            with contextlib.suppress(OSError):
+                _remove(path)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        while self._locks:
+            os.close(self._locks.pop())
 
 
 def remove_left(prefix: str) -> None:
@@ -120,6 +141,37 @@ def remove_left(prefix: str) -> None:
                     pass
                 finally:
                     os.close(lock)
+
+
+def _make_locked(path: Path) -> int:
+    """Make a directory, and lock it; returns its descriptor.
+
+    Until it is locked another run may take it for one that was left, and remove it.
+
+    Raises:
+        OSError: it cannot be made, or somebody else has locked it.
+    """
+    for _ in range(_TRIES):
+        path.mkdir(exist_ok=True)
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_ino == os.fstat(lock).st_ino:
+                return lock
+        except (BlockingIOError, FileNotFoundError):
+            time.sleep(0.05)  # whoever is about to remove it has locked it
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
+    raise OSError(f"{path} is in use, or removed again and again")
+
+
+def _is_version_2() -> bool:
+    return (_ROOT / "cgroup.controllers").exists()
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -145,15 +197,15 @@ def _remove(path: Path) -> None:
 
 def _delegate(tree: Path) -> None:
     """Version 2 gives a group those controllers that its parent hands on."""
-    if (tree / "cgroup.controllers").exists():
-        for name in (tree / "cgroup.controllers").read_text().split():
+    if _is_version_2():
+        for name in _NEEDED:
             with contextlib.suppress(OSError):
                 (tree / "cgroup.subtree_control").write_text(f"+{name}")
 
 
 def _fill_cpuset(path: Path) -> None:
     """Version 1 makes them without processors, and takes no process before there are some."""
-    if (_ROOT / "cgroup.controllers").exists():
+    if _is_version_2():
         return
     for name in ("cpuset.cpus", "cpuset.mems"):
         if (path / name).exists():

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.testbed import cgroups
 
 CNI_PLUGINS = Path("/usr/lib/cni")
+_PROBE = "kubbo-probe-"
 PACKAGES = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -54,9 +55,13 @@ def _refused() -> list[str]:
     """What the kernel does not do here, or not for us."""
     found: list[str] = []
     try:
-        group = cgroups.ControlGroup(f"kubbo-probe-{os.getpid()}")
-        found += [f"the controller {name} of control groups" for name in group.lacking()]
-        group.close()
+        cgroups.remove_left(_PROBE)
+        # Process numbers are the same in every run: each has a process namespace of its own.
+        group = cgroups.ControlGroup(f"{_PROBE}{Path('/proc/self/ns/net').stat().st_ino}")
+        try:
+            found += [f"the controller {name} of control groups" for name in group.lacking()]
+        finally:
+            group.close()
     except OSError as error:
         found.append(f"control groups that may be written ({error})")
     for what, command in (
