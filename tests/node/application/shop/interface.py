@@ -17,5 +17,5 @@ class User:
 
 @kubbo.service("com.example.GreetService", version="1.0.0")
 class GreetService(Protocol):
-    @kubbo.method(timeout=3.0)
+    @kubbo.method(timeout=10.0)
     async def greet(self, user: User) -> str: ...
