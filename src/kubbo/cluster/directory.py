@@ -89,6 +89,7 @@ class Directory:
         self._observing = False
         self._ramp: asyncio.TimerHandle | None = None
         self._known: asyncio.Future[None] | None = None
+        self._published: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -166,6 +167,25 @@ class Directory:
                     f"{self.target} was not resolved in time", progress=Progress.NOT_SENT
                 ) from None
 
+    @property
+    def replacing(self) -> bool:
+        """Whether nobody is listed but pods that end, as in the midst of a rolling update."""
+        resolution = self.resolution
+        return isinstance(resolution, Absent) and any(
+            each.terminating for each in resolution.excluded
+        )
+
+    async def wait_published(self, deadline: Deadline) -> bool:
+        """Return when the resolver has said something more; False if that comes too late."""
+        if self._published is None:
+            self._published = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                await asyncio.shield(self._published)
+        except TimeoutError:
+            return False
+        return True
+
     def steps(self) -> tuple[Step, ...]:
         """The funnel up to the members."""
         resolution = self.resolution
@@ -206,10 +226,11 @@ class Directory:
             self._adopt((), still)
         if self._observer is not None:
             self._report(self._observer, before)
-        if not isinstance(resolution, Pending) and self._known is not None:
-            if not self._known.done():
-                self._known.set_result(None)
+        if not isinstance(resolution, Pending):
+            _tell(self._known)
             self._known = None
+        _tell(self._published)
+        self._published = None
 
     def make_breaker(self, rules: BreakerRules | None) -> Breaker | None:
         """A breaker over the members; what it does is seen by the next call."""
@@ -343,3 +364,9 @@ class Directory:
             self._ramp.cancel()
         # A call that still waits for members is told now, not at its deadline.
         self.publish(Failed(KubboError("the channel was closed")))
+
+
+def _tell(waited_for: asyncio.Future[None] | None) -> None:
+    """Wake whoever waits for this."""
+    if waited_for is not None and not waited_for.done():
+        waited_for.set_result(None)

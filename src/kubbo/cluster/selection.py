@@ -137,6 +137,9 @@ class Selection:
     async def wait_pool(self, invocation: Invocation, deadline: Deadline) -> Pool:
         """The pool, as soon as the resolver has said something. Safe to cancel.
 
+        While all providers are being replaced, and the cluster has not published by whom, it waits
+        for that.
+
         Raises:
             DeadlineExceeded: it said nothing in time.
             NoProvider: it says that there is no provider or cannot say, or the routers
@@ -144,6 +147,10 @@ class Selection:
         """
         await self.directory.wait_resolved(deadline)
         pool = self.pool(invocation)
+        while pool is None and self.directory.replacing:
+            if not await self.directory.wait_published(deadline):
+                break
+            pool = self.pool(invocation)
         if pool is None:
             raise self.no_provider(invocation)
         return pool

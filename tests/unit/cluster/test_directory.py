@@ -399,6 +399,33 @@ async def test_pods_that_end_answer_while_nobody_is_listed(state: State) -> None
     await directory.aclose()
 
 
+async def test_a_call_waits_while_everybody_is_being_replaced() -> None:
+    """Those that end have closed, and nobody else is published yet: a call waits for that until its
+    deadline, and says then why; where nobody ends, it is told at once."""
+    directory, dialers = make(Members((A,)))
+    directory.start()
+    soon = Deadline(asyncio.get_running_loop().time() + 5)
+    await selection(directory).wait_pool(CALL, soon)
+    dialers.held[A.key].become(State.DRAINING)
+    directory.publish(Absent("it has 1 endpoint, which is terminating", (ENDED,)))
+    dialers.held[A.key].become(State.DOWN)
+    assert addresses(directory) == set()
+    waits = asyncio.create_task(selection(directory).wait_pool(CALL, soon))
+    await asyncio.sleep(0)
+    directory.publish(Absent("it still has 1 endpoint, which is terminating", (ENDED,)))
+    directory.publish(Members((B,)))
+    assert [member.endpoint for member in (await waits).members] == [B]
+
+    directory.publish(Absent("it has 1 endpoint, which is terminating", (ENDED,)))
+    now = Deadline(asyncio.get_running_loop().time())
+    with pytest.raises(NoProvider, match="terminating"):
+        await selection(directory).wait_pool(CALL, now)
+    directory.publish(Absent("scaled to zero"))
+    with pytest.raises(NoProvider, match="scaled to zero"):
+        await selection(directory).wait_pool(CALL, soon)
+    await directory.aclose()
+
+
 async def test_who_is_kept_is_never_dialled_again() -> None:
     """When the connection to a leaving one is lost, its address is nobody's any more."""
     directory, dialers = make(Members((A,)))
