@@ -88,7 +88,6 @@ class Directory:
         self._newest = -inf
         self._observing = False
         self._ramp: asyncio.TimerHandle | None = None
-        self._known: asyncio.Future[None] | None = None
         self._published: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -156,16 +155,11 @@ class Directory:
         Raises:
             DeadlineExceeded: it said nothing in time.
         """
-        if isinstance(self.resolution, Pending):
-            if self._known is None:
-                self._known = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout_at(deadline.at):
-                    await asyncio.shield(self._known)
-            except TimeoutError:
+        while isinstance(self.resolution, Pending):
+            if not await self.wait_published(deadline):
                 raise DeadlineExceeded(
                     f"{self.target} was not resolved in time", progress=Progress.NOT_SENT
-                ) from None
+                )
 
     @property
     def replacing(self) -> bool:
@@ -176,7 +170,10 @@ class Directory:
         )
 
     async def wait_published(self, deadline: Deadline) -> bool:
-        """Return when the resolver has said something more; False if that comes too late."""
+        """Return when the resolver has said something more; False if that comes too late.
+
+        Safe to cancel.
+        """
         if self._published is None:
             self._published = asyncio.get_running_loop().create_future()
         try:
@@ -226,11 +223,10 @@ class Directory:
             self._adopt((), still)
         if self._observer is not None:
             self._report(self._observer, before)
-        if not isinstance(resolution, Pending):
-            _tell(self._known)
-            self._known = None
-        _tell(self._published)
-        self._published = None
+        if self._published is not None:
+            if not self._published.done():
+                self._published.set_result(None)
+            self._published = None
 
     def make_breaker(self, rules: BreakerRules | None) -> Breaker | None:
         """A breaker over the members; what it does is seen by the next call."""
@@ -364,9 +360,3 @@ class Directory:
             self._ramp.cancel()
         # A call that still waits for members is told now, not at its deadline.
         self.publish(Failed(KubboError("the channel was closed")))
-
-
-def _tell(waited_for: asyncio.Future[None] | None) -> None:
-    """Wake whoever waits for this."""
-    if waited_for is not None and not waited_for.done():
-        waited_for.set_result(None)
