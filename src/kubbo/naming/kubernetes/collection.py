@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.client import ENDPOINT_SLICES, ApiError
 from kubbo.naming.kubernetes.presence import Probe
-from kubbo.naming.kubernetes.reflector import (
-    Action,
-    Ended,
-    Event,
-    Failure,
-    List,
-    Opened,
-    Wait,
-)
+from kubbo.naming.kubernetes.reflector import Action, Ended, Event, Failure, List, Opened, Wait
 
 if TYPE_CHECKING:
     import random
@@ -150,10 +142,8 @@ class _Drive(Generic[T]):
                 limit=action.limit,
                 within=action.within,
             )
-        except ApiError as error:
-            event = error.failure
-        except ConfigError as error:
-            event = Failure(0, str(error))
+        except (ApiError, ConfigError) as error:
+            event = _failure(error)
         following = self._view.receive(event, self._now())
         assert following is not None  # whatever came of a list, something is to be done
         return following
@@ -216,10 +206,8 @@ class _Drive(Generic[T]):
             ) as stream:
                 self._view.receive(Opened(), self._now())
                 return await self._read(stream)
-        except ApiError as error:
-            failure = error.failure
-        except ConfigError as error:
-            failure = Failure(0, str(error))
+        except (ApiError, ConfigError) as error:
+            failure = _failure(error)
         following = self._view.receive(failure, self._now())
         assert following is not None
         return following
@@ -238,3 +226,8 @@ class _Drive(Generic[T]):
                 action = self._view.receive(event, self._now())
                 if action is not None:
                     return action
+
+
+def _failure(error: ApiError | ConfigError) -> Failure:
+    """What the reflector is told: credentials that cannot be used are a server out of reach."""
+    return error.failure if isinstance(error, ApiError) else Failure(0, str(error))
