@@ -105,7 +105,7 @@ def image(
     time in it. OBJECT is as for `kubbo serve`.
     """
     # Imported when the command runs, not with the command line.
-    from kubbo.image import Image, build, parse_added  # noqa: PLC0415
+    from kubbo.image import Image, build, mebibytes, parse_added  # noqa: PLC0415
     from kubbo.manifests.workload import USER  # noqa: PLC0415
 
     module, runs, ports = command_of(what, command, port, consumer=consumer)
@@ -130,7 +130,7 @@ def image(
     if as_json:
         write_line(render_json(_json(built, path, runs)))
     else:
-        size = f"{built.size / 2**20:.1f} MiB"
+        size = mebibytes(built.size)
         write_line(printable(f"{path}: {built.reference}, {size}, {built.digest}"))
 
 

@@ -61,16 +61,15 @@ async def shake(address: str) -> Handshake:
         answer = await _answer(reader, _WITHIN)
         if answer is None:  # an HTTP/1 server waits for the end of a line
             writer.write(b"\r\n\r\n")
-            async with asyncio.timeout(_WITHIN / 3):
-                answer = await reader.read(_READ_BYTES)
-    except TimeoutError:
-        return Handshake(address, "silent", f"no answer within {_WITHIN:.0f} s")
+            answer = await _answer(reader, _WITHIN / 3)
     except OSError as error:
         return Handshake(address, "closed", error.strerror or str(error))
     finally:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+    if answer is None:
+        return Handshake(address, "silent", f"no answer within {_WITHIN:.0f} s")
     if not answer:
         return Handshake(address, "closed")
     if answer.startswith(MAGIC):

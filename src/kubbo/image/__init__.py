@@ -10,6 +10,6 @@ Nothing here knows of Kubernetes or of calls: files go in, a file comes out.
 """
 
 from kubbo.image.application import Added, parse_added
-from kubbo.image.build import Built, Image, build, full_name
+from kubbo.image.build import Built, Image, build, full_name, mebibytes
 
-__all__ = ["Added", "Built", "Image", "build", "full_name", "parse_added"]
+__all__ = ["Added", "Built", "Image", "build", "full_name", "mebibytes", "parse_added"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-__all__ = ["Built", "Image", "build", "full_name"]
+__all__ = ["Built", "Image", "build", "full_name", "mebibytes"]
 
 _LATEST_TIME: Final = 253_402_300_799  # the end of the year 9999, the last that RFC 3339 has
 _EPOCH: Final = "SOURCE_DATE_EPOCH"
@@ -120,7 +120,7 @@ def build(image: Image, path: Path, *, say: Callable[[str], None]) -> Built:
         for name, tree in trees.items():
             add_bytecode(tree)
             layers[name] = archive.add_layer(partial(write_layer, tree, epoch=epoch))
-            say(f"{name}: {tree.files:,} files, {_mebibytes(layers[name].size)}")
+            say(f"{name}: {tree.files:,} files, {mebibytes(layers[name].size)}")
         config = archive.add_json(CONFIG, _config(image, interpreter.architecture, layers, epoch))
         manifest = archive.add_json(MANIFEST, _manifest(image, config, layers, epoch))
         archive.finish([_indexed(image, manifest, interpreter.architecture)])
@@ -144,7 +144,8 @@ def _epoch() -> int:
     return int(text)
 
 
-def _mebibytes(size: int) -> str:
+def mebibytes(size: int) -> str:
+    """A number of bytes, for people."""
     return f"{size / 2**20:.1f} MiB"
 
 

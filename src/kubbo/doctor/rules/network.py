@@ -133,13 +133,13 @@ def _policies(facts: Facts, service: Service) -> Iterator[Cause]:
             "network-policy",
             f"NetworkPolicy/{applied[0].metadata.name}",
             f"no policy lets a connection in to port {target!r} of the pods",
-            (f"policies of Pod/{pod.metadata.name}: {names}", *_timeouts(facts)),
+            (f"policies of Pod/{pod.metadata.name}: {names}", *_dialled(facts)),
             f"add an ingress rule for the port: kubectl edit networkpolicy -n "
             f"{service.metadata.namespace} {applied[0].metadata.name}",
         )
 
 
-def _timeouts(facts: Facts) -> list[str]:
+def _dialled(facts: Facts) -> list[str]:
     return [
         f"{one.address}: {one.outcome}"
         + (" from here, so nobody enforces it here" if one.outcome in _REACHED else "")
