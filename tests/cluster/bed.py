@@ -15,7 +15,6 @@ import base64
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import signal
 import socket
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from tests.testbed.authority import Authority, Certificate
-from tests.testbed.processes import BedError, Part, Processes, free_port
+from tests.testbed.processes import BedError, Part, Processes, free_port, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -164,21 +163,14 @@ class ControlPlane:
         Raises:
             BedError: kubectl failed; the text is its stderr.
         """
-        run = subprocess.run(
-            [
-                self.programs / "kubectl",
-                *("--kubeconfig", kubeconfig or self.kubeconfig),
-                *("--cache-dir", self.directory / "kubectl-cache"),
-                *arguments,
-            ],
-            input=input,
-            capture_output=True,
-            text=True,
-            check=False,
+        return output_of(
+            self.programs / "kubectl",
+            *("--kubeconfig", kubeconfig or self.kubeconfig),
+            *("--cache-dir", self.directory / "kubectl-cache"),
+            *arguments,
+            name=f"kubectl {' '.join(map(str, arguments))}",
+            text=input,
         )
-        if run.returncode:
-            raise BedError(f"kubectl {' '.join(map(str, arguments))}: {run.stderr.strip()}")
-        return run.stdout
 
     def request(
         self,
@@ -525,13 +517,8 @@ def remove_address(address: str) -> None:
 
 
 def _change_address(verb: str, address: str) -> None:
-    environment = {**os.environ, "LC_ALL": "C"}
-    run = subprocess.run(
-        ["ip", "addr", verb, f"{address}/32", "dev", "lo"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
+    output_of(
+        *("ip", "addr", verb, f"{address}/32", "dev", "lo"),
+        name=f"ip addr {verb} {address}",
+        environment={"LC_ALL": "C"},
     )
-    if run.returncode:
-        raise BedError(f"ip addr {verb} {address}: {run.stderr.strip()}")

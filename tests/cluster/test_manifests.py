@@ -11,9 +11,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +22,7 @@ import yaml
 from tests.cluster.namespace import Namespace, PaperPod, Rule
 from tests.interop.peer import JavaCaller, JavaException
 from tests.interop.process import PeerMissing, end_of
+from tests.pages import Reader, commands, shows
 from tests.testbed.processes import BedError, eventually
 
 import kubbo
@@ -393,19 +391,6 @@ async def test_java_finds_it_by_its_kubernetes_registry(
 # --- docs/deployment.md
 
 
-def commands() -> Iterator[tuple[str, str]]:
-    """The commands of the page's console blocks, each with the output printed below it."""
-    for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            yield command, output
-
-
-def pattern(output: str) -> str:
-    """What must be printed: the page's text, where `...` stands for any."""
-    return ".*".join(re.escape(part) for part in output.split("..."))
-
-
 @pytest.mark.root
 def test_the_page_leads_from_an_empty_folder_to_an_answer(
     control_plane: ControlPlane, tmp_path: Path, provider_address: Callable[[], str]
@@ -414,70 +399,31 @@ def test_the_page_leads_from_an_empty_folder_to_an_answer(
     would do after `kubectl apply` is done here: two pods run, and are ready; the consumer's
     program runs with the credentials of its pods.
     """
-    folder, tools = tmp_path / "folder", tmp_path / "tools"
-    folder.mkdir()
-    tools.mkdir()
-    (tools / "kubectl").symlink_to(control_plane.programs / "kubectl")
-    files = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    for name, text in zip(("greeter.py", "consumer.py"), files, strict=True):
-        (folder / name).write_text(text, encoding="utf-8")
-    env = {
-        "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "HOME": str(tmp_path),
-        "KUBECONFIG": str(control_plane.kubeconfig),
-    }
     namespace = Namespace(control_plane, "shop", tmp_path)
     addresses = [provider_address(), provider_address()]
-    serving: list[subprocess.Popen[str]] = []
+    tools = {"kubectl": control_plane.programs / "kubectl"}
     with contextlib.ExitStack() as stack:
         stack.callback(control_plane.request, "DELETE", "/api/v1/namespaces/shop")
-        for command, output in commands():
+        reader = stack.enter_context(Reader(tmp_path, control_plane.kubeconfig, tools))
+        reader.write(PAGE, "greeter.py", "consumer.py")
+        for command, output in commands(PAGE):
             if command.startswith("kubbo serve "):
-                process = stack.enter_context(
-                    subprocess.Popen(
-                        command.split(), cwd=folder, env=env, stdout=subprocess.PIPE, text=True
-                    )
-                )
-                stack.callback(process.kill)
-                assert process.stdout is not None
-                assert process.stdout.readline() == output
-                serving.append(process)
+                reader.serve(command, output)
                 continue
-            done = subprocess.run(
-                ["/bin/sh", "-c", command],
-                cwd=folder,
-                env=env,
-                check=False,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=60,
-            )
-            assert re.fullmatch(pattern(output), done.stdout, re.DOTALL), (
-                f"{command}\n{done.stdout}"
-            )
-            while serving:  # what the page calls next is in the cluster
-                serving[-1].send_signal(signal.SIGINT)
-                assert serving.pop().wait(30) == 0
+            done = reader.run(command, within=60)
+            assert shows(output, done.stdout), f"{command}\n{done.stdout}"
+            reader.interrupt()  # what the page calls next is in the cluster
             if command == "kubectl apply -f greeter.yaml":
                 for pod, address in zip(
                     adopt(namespace, "greeter", addresses), addresses, strict=True
                 ):
-                    stack.enter_context(running(pod, address, folder))
+                    stack.enter_context(running(pod, address, reader.folder))
         (consumer, _) = await_pods(namespace, "consumer", 2)
         (container,) = consumer["spec"]["containers"]
         assert consumer["spec"]["serviceAccountName"] == "consumer"
         credentials = {"KUBECONFIG": str(kubeconfig_of(namespace, "consumer"))}
-        calling = stack.enter_context(
-            subprocess.Popen(
-                [*container["command"], *container["args"]],
-                cwd=folder,
-                env=env | credentials | {each["name"]: each["value"] for each in container["env"]},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
+        settings = {each["name"]: each["value"] for each in container["env"]}
+        reader.start(
+            [*container["command"], *container["args"]], "Hello Ann\n", credentials | settings
         )
-        stack.callback(calling.kill)
-        assert calling.stdout is not None
-        assert calling.stdout.readline() == "Hello Ann\n"
-    assert len([*commands()]) == 15, "a command was added to the page, or was lost from it"
+    assert len([*commands(PAGE)]) == 15, "a command was added to the page, or was lost from it"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.pages import commands, shows
 from tests.testbed.processes import free_port
 
 from kubbo.sim.apiserver import ApiServer
@@ -52,19 +52,6 @@ SLICE = {
 }
 
 
-def commands():
-    """The commands of the page's console blocks, each with the output printed below it."""
-    for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            yield command, output
-
-
-def pattern(output):
-    """What must be printed: the page's text, where `...` stands for any."""
-    return ".*".join(re.escape(part) for part in output.split("..."))
-
-
 @asynccontextmanager
 async def shell(command, env):
     """A command in a shell, in the directory of the examples; ended with the block."""
@@ -87,7 +74,7 @@ async def shell(command, env):
 
 async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
     """Commands, outputs and exit codes; the provider is the one that the page starts."""
-    page = list(commands())
+    page = list(commands(PAGE))
     serve, served = next(each for each in page if each[0].startswith("kubbo serve "))
     page.remove((serve, served))
     async with ApiServer() as cluster:
@@ -115,7 +102,7 @@ async def test_every_command_of_the_page_prints_what_the_page_prints(tmp_path):
                     printed, _ = await process.communicate()
                 text = printed.decode().replace(f":{port}", f":{PORT}")
                 text = text.replace(str(config), KUBECONFIG)
-                assert re.fullmatch(pattern(output), text, re.DOTALL), f"{command}\n{text}"
+                assert shows(output, text), f"{command}\n{text}"
                 code = process.returncode
             provider.send_signal(signal.SIGINT)
             await provider.communicate()

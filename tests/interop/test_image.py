@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from tests.interop.process import end_of
-from tests.unit.image.reading import Read, read_image
+from tests.pages import commands, shows
+from tests.unit.image.reading import Read, copy_of_kubbo, read_image
 
 import kubbo
 from kubbo.manifests.workload import USER
@@ -82,10 +83,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of Kubbo, so that whoever edits it while tests run does not change an image."""
-    folder = tmp_path_factory.mktemp("source")
-    shutil.copytree(Path(kubbo.__file__).parent, folder / "kubbo")
-    return folder
+    """See `copy_of_kubbo`."""
+    return copy_of_kubbo(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +92,18 @@ def page(project: Path, source: Path) -> list[Printed]:
     """Each command of docs/image.md, run in that folder."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     found: list[Printed] = []
-    for block in re.findall(r"^```console\n(.*?)^```$", PAGE, FLAGS):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            done = subprocess.run(
-                ["/bin/sh", "-c", command],
-                cwd=project,
-                env={"PATH": path, "PYTHONPATH": os.fspath(source)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-                timeout=240,
-            )
-            found.append(Printed(command, output, done.stdout, done.returncode))
+    for command, output in commands(PAGE):
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=project,
+            env={"PATH": path, "PYTHONPATH": os.fspath(source)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        found.append(Printed(command, output, done.stdout, done.returncode))
     return found
 
 
@@ -161,8 +158,7 @@ def test_every_command_of_the_page_prints_what_the_page_prints(
 ) -> None:
     """Where the page has `...`, anything may stand; refusals end with 2."""
     for each in page:
-        pattern = ".*".join(re.escape(part) for part in each.output.split("..."))
-        assert re.fullmatch(pattern, each.printed, re.DOTALL), f"{each.command}\n{each.printed}"
+        assert shows(each.output, each.printed), f"{each.command}\n{each.printed}"
         assert each.code == (2 if each.printed.startswith("kubbo: ") else 0), each.command
     assert len(page) == 6, "a command was added to the page, or was lost from it"
     tool = read_image(project / "tool.tar")

@@ -12,25 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from tests.pages import commands
 
 from kubbo.sim.apiserver import ApiServer, Store
 from kubbo.sim.endpointslices import EndpointSliceController
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 KUBECONFIG = re.compile(r"/tmp/kubbo-demo-\w+/kubeconfig")
 PORT = 20880
-
-
-def console() -> Iterator[tuple[str, str]]:
-    """The commands of the README's console blocks, each with the output printed below it."""
-    for block in re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            yield command, output
 
 
 def pod(name: str, address: str) -> dict[str, Any]:
@@ -96,7 +89,7 @@ async def test_every_command_of_the_readme_prints_what_the_readme_prints(tmp_pat
         }
         provider: asyncio.subprocess.Process | None = None
         try:
-            for command, output in console():
+            for command, output in commands(README):
                 match shlex.split(command, comments=True):
                     case ["make", goal]:
                         assert f"\n{goal}:" in (ROOT / "Makefile").read_text(encoding="utf-8")

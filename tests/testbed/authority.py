@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.testbed.processes import BedError
+from tests.testbed.processes import BedError, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +59,4 @@ class Authority:
 def openssl(*arguments: str | Path) -> None:
     if not shutil.which("openssl"):
         raise BedError("openssl is missing: apt-get install openssl")
-    run = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise BedError(f"openssl {arguments[0]}: {run.stderr.strip()}")
+    output_of("openssl", *arguments, name=f"openssl {arguments[0]}")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.interop.peer import MAIN, OPENED, home
-from tests.testbed.processes import BedError
+from tests.testbed.processes import BedError, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -128,12 +128,12 @@ def _locked(path: Path) -> Generator[None]:
 
 
 def _run(*command: str | Path, directory: Path | None = None) -> None:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-    run = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=directory, env=environment
+    output_of(
+        *command,
+        name=f"{command[0]} {command[1]}",
+        directory=directory,
+        environment={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
     )
-    if run.returncode:
-        raise BedError(f"{command[0]} {command[1]}: {run.stderr.strip() or run.stdout.strip()}")
 
 
 def _files(directory: Path) -> list[Path]:

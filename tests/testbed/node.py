@@ -16,7 +16,6 @@ import contextlib
 import http.client
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from tests.cluster.bed import DOMAIN, ControlPlane, CoreDNS, add_address
 from tests.testbed.cgroups import ControlGroup
 from tests.testbed.images import PAUSE
 from tests.testbed.machine import CNI_PLUGINS, snapshotter
-from tests.testbed.processes import BedError, Part, eventually
+from tests.testbed.processes import Part, eventually, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -140,15 +139,10 @@ class Node:
         return True
 
     def _ctr(self, *arguments: str) -> str:
-        run = subprocess.run(
-            ["ctr", "--address", self._socket, "--namespace", "k8s.io", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
+        return output_of(
+            *("ctr", "--address", self._socket, "--namespace", "k8s.io", *arguments),
+            name=f"ctr {' '.join(arguments)}",
         )
-        if run.returncode:
-            raise BedError(f"ctr {' '.join(arguments)}: {run.stderr.strip()}")
-        return run.stdout
 
     def _add_kubelet(self) -> None:
         certificate = self.plane.authority.issue(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import random
 import signal
 import socket
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -23,6 +24,32 @@ _given: set[int] = set()  # ports that free_port has handed out: their users may
 
 class BedError(Exception):
     """The test bed itself failed: not built, a part that died, an API call refused."""
+
+
+def output_of(
+    *command: str | Path,
+    name: str,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    text: str | None = None,
+) -> str:
+    """What a command prints; `environment` is added to ours, `text` is its input.
+
+    Raises:
+        BedError: It failed; the text is `name` and what it said.
+    """
+    run = subprocess.run(
+        command,
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise BedError(f"{name}: {run.stderr.strip() or run.stdout.strip()}")
+    return run.stdout
 
 
 def eventually(probe: Callable[[], T], what: str, *, within: float = 30.0) -> T:

@@ -39,34 +39,37 @@ async def listening(
     place.target()
 
 
-def answers(data: bytes) -> Callable[[Place], Callable[[str], Awaitable[None]]]:
-    """A listener that says one thing to everybody, and closes."""
+def _some(reader: asyncio.StreamReader) -> Awaitable[bytes]:
+    return reader.read(64)
 
-    def at(place: Place) -> Callable[[str], Awaitable[None]]:
-        async def serve(host: str) -> None:
-            async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                await reader.read(64)
-                writer.write(data)
-                await writer.drain()
-                writer.close()
 
-            server = await asyncio.start_server(talk, host, PORT)
+def answers(
+    place: Place, data: bytes, heard: Callable[[asyncio.StreamReader], Awaitable[bytes]] = _some
+) -> Callable[[str], Awaitable[None]]:
+    """A listener that says one thing to everybody when it has `heard` enough, and closes."""
 
-            async def close() -> None:
-                server.close()
-                await server.wait_closed()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await heard(reader)
+        writer.write(data)
+        await writer.drain()
+        writer.close()
 
-            place.closing.append(close)
+    async def serve(host: str) -> None:
+        server = await asyncio.start_server(talk, host, PORT)
 
-        return serve
+        async def close() -> None:
+            server.close()
+            await server.wait_closed()
 
-    return at
+        place.closing.append(close)
+
+    return serve
 
 
 def foreign(name: str, data: bytes) -> None:
     @scenario("wrong-protocol", name)
     async def _(place: Place) -> None:
-        await listening(place, answers(data)(place))
+        await listening(place, answers(place, data))
 
 
 foreign("http", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
@@ -117,42 +120,15 @@ async def _(place: Place) -> None:
 
 @scenario("wrong-protocol", "http-that-waits-for-a-line")
 async def _(place: Place) -> None:
-    async def serve(host: str) -> None:
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.0 400 Bad request syntax\r\n\r\n")
-            await writer.drain()
-            writer.close()
-
-        server = await asyncio.start_server(talk, host, PORT)
-
-        async def close() -> None:
-            server.close()
-            await server.wait_closed()
-
-        place.closing.append(close)
-
+    refusal = b"HTTP/1.0 400 Bad request syntax\r\n\r\n"
+    serve = answers(place, refusal, lambda reader: reader.readuntil(b"\r\n\r\n"))
     await listening(place, serve)
 
 
 @scenario("unknown", "frozen")
 async def _(place: Place) -> None:
     """Whoever takes a connection and says nothing may be anybody."""
-
-    async def serve(host: str) -> None:
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
-
-        server = await asyncio.start_server(talk, host, PORT)
-
-        async def close() -> None:
-            server.close()
-            await server.wait_closed()
-
-        place.closing.append(close)
-
-    await listening(place, serve)
+    await listening(place, answers(place, b"", lambda reader: reader.read()))
 
 
 @scenario("loopback-bound", "ready-without-probe")

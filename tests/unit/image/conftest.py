@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.image.reading import Read, read_image
+from tests.unit.image.reading import Read, copy_of_kubbo, read_image
 
-import kubbo
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GREETER = """\
 from typing import Protocol
@@ -96,10 +95,8 @@ def make(folder: Path, source: Path, *arguments: str, **environment: str) -> Mad
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of Kubbo, so that whoever edits it while tests run does not change an image."""
-    folder = tmp_path_factory.mktemp("source")
-    shutil.copytree(Path(kubbo.__file__).parent, folder / "kubbo")
-    return folder
+    """See `copy_of_kubbo`."""
+    return copy_of_kubbo(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="session")

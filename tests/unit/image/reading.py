@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import kubbo
 
 
 @dataclass
@@ -80,3 +81,9 @@ def read_image(path: Path) -> Read:
                 )
         assert used == set(tar.getnames())
         return Read(index, manifest, config, layers, contents)
+
+
+def copy_of_kubbo(folder: Path) -> Path:
+    """A copy, so that whoever edits Kubbo while tests run does not change an image; its path."""
+    shutil.copytree(Path(kubbo.__file__).parent, folder / "kubbo")
+    return folder
