@@ -68,7 +68,7 @@ a list tells, and with it both heal within 90 s.
 
 The herd. What breaks one watch breaks a thousand: a server restarts, has forgotten all versions,
 and everybody has to list. A watch is cheap, so it may be asked for soon; but whoever finds then
-that it needs a list waits for its place in the 5.5 s after the server's return. Places are the
+that it needs a list waits for its place in the 5.7 s after the server's return. Places are the
 consumers' own (`place.py`), and spread more evenly than dice, which would give some second more
 than 20% of the lists in one restart of six. Five seconds are the least for that, and a view is to
 be right 5 s after the server says that it is ready. What makes room for both is that a real server
@@ -147,7 +147,7 @@ _CONFIRMED_WITHIN = 90.0  # what a view that calls itself healthy promises
 _LIST_TIMEOUT, _LIST_SHORTEST = 30.0, 5.0
 _STREAM_PATIENCE = 7.0
 _STREAM_AGAIN = 600.0
-_HERD_SPREAD = 5.5
+_HERD_SPREAD = 5.7
 _DOUBT_SHORTEST, _DOUBT_LONGEST = 60.0, 80.0
 _TOO_SHORT = 1.0  # a watch that ends sooner is a failure, or a loop would run hot
 _BACKLOG = 1.0  # events that come sooner after the answer may be old
