@@ -23,6 +23,8 @@ from enum import Enum
 __all__ = ["Presence", "Probe"]
 
 _NEWS_MOST, _NEWS_EVERY = 5, 10.0
+_PROOFS_MOST, _PROOFS_EVERY = 60, 10.0
+_PROVEN_AFTER = 1.0  # a server that serves for so long was really there
 _SETTLES = 6.0  # a server that has returned may refuse, for want of its Roles or its storage
 _START_SETTLES = 1.5  # likewise, where we don't know whether it has just returned
 _HURRIED = ((0.2, 0.4), (0.3, 0.6), (0.5, 1.0))  # a real one knows its Roles after 0.2 s
@@ -48,21 +50,51 @@ class Probe(Enum):
     READY = "ready"
 
 
-class _News:
-    """How often news of the server shorten a wait: a few times, and then once in 10 s."""
+class _Tokens:
+    """So many at most, and one more every so many seconds."""
 
-    def __init__(self) -> None:
-        self._left = float(_NEWS_MOST)
+    def __init__(self, most: int, every: float) -> None:
+        self._left, self._most, self._every = float(most), most, every
         self._at = _NEVER
 
-    def believe(self, now: float) -> bool:
-        """Whether one more is believed; it counts then."""
-        self._left = min(_NEWS_MOST, self._left + (now - self._at) / _NEWS_EVERY)
+    def take(self, now: float) -> bool:
+        """Whether one was left."""
+        self._left = min(self._most, self._left + (now - self._at) / self._every)
         self._at = now
         if self._left < 1.0:
             return False
         self._left -= 1.0
         return True
+
+    def give_back(self) -> None:
+        self._left += 1.0
+
+
+class _News:
+    """How often news of the server shorten a wait: a few times, and then once in 10 s.
+
+    News that prove true don't count, sixty times and then once in 10 s: a server that dies again
+    and again is believed each time, a proxy that is there and not there is not.
+    """
+
+    def __init__(self) -> None:
+        self._trust = _Tokens(_NEWS_MOST, _NEWS_EVERY)
+        self._proofs = _Tokens(_PROOFS_MOST, _PROOFS_EVERY)
+        self._unproven = 0
+
+    def believe(self, now: float) -> bool:
+        """Whether one more is believed; it counts then."""
+        if not self._trust.take(now):
+            return False
+        self._unproven = min(self._unproven + 1, _NEWS_MOST)
+        return True
+
+    def prove(self, now: float) -> None:
+        """Those that were believed were true."""
+        while self._unproven:
+            self._unproven -= 1
+            if self._proofs.take(now):
+                self._trust.give_back()
 
 
 class Presence:
@@ -86,6 +118,7 @@ class Presence:
         self._settled = _NEVER
         self._hurried = 0  # since it returned
         self._answered = float("inf")
+        self._serves_from = float("inf")
         self._refused = False  # since it answered
         self._refused_from = 0.0
 
@@ -96,6 +129,9 @@ class Presence:
     # ------------------------------------------------------------ what was met
     def break_off(self, now: float) -> None:
         """A connection broke, or the server ended what it should have gone on with."""
+        if now > self._serves_from + _PROVEN_AFTER:
+            self._news.prove(now)
+        self._serves_from = float("inf")
         self._lost, self._broke = True, now
 
     def miss(self) -> None:
@@ -113,6 +149,7 @@ class Presence:
         """And what it asked for was given."""
         self._unready = self._refused = False
         self._answered = now
+        self._serves_from = min(self._serves_from, now)
 
     def probe(self, found: Probe, now: float) -> bool:
         """What a probe found; whether that is a reason not to wait any longer."""

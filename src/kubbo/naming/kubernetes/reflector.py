@@ -83,7 +83,8 @@ place in the herd, only when there is news: nobody was there, and now somebody a
 who was not ready now is; or a connection was lost, and who answers now is not ready. A server that
 was ready all the time and fails what it is asked gets the whole backoff. News are believed five
 times, and then once in 10 s, so a load balancer with a good and a bad server behind it hurries
-nobody.
+nobody. News after which the server served for a second don't count (sixty times): however often a
+server dies, its return is noticed.
 A server that has just returned may refuse everything for a moment, since it has not read its Roles
 yet, or storage is not there yet: for 6 s that is no reason to slow down, and 401 and 403 are not
 believed where there is no view yet. Nor is the first of these after an answer: who waited for a

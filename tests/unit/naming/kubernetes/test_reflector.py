@@ -580,6 +580,34 @@ def test_news_are_believed_a_few_times_only() -> None:
     assert 5 + 100 // 10 - 1 <= early <= 5 + 100 // 10
 
 
+def times_believed(served: float, seconds: float) -> list[bool]:
+    """Whether each return was, of a server that serves for so long and is away for half a second,
+    again and again."""
+    script = Script().watching()
+    believed: list[bool] = []
+    until = script.now + seconds
+    while script.now < until:
+        script.now += served
+        script.tell(RESET, NOBODY)
+        script.probe(Probe.AWAY)
+        script.now += 0.5
+        believed.append(script.probe(Probe.UNREADY) is not None)
+        script.tell(Opened())
+    return believed
+
+
+def test_news_that_prove_true_do_not_count() -> None:
+    """A server that dies every two seconds shortens the wait each time, for two minutes; one that
+    breaks off within a second is believed as seldom as one that is not there."""
+    assert all(times_believed(1.5, 120.0))
+    assert sum(times_believed(0.9, 100.0)) <= 5 + 100 // 10
+
+
+def test_not_even_proven_news_are_believed_without_end() -> None:
+    """At most sixty times, and then every 10 s; likewise all others."""
+    assert 65 <= sum(times_believed(1.5, 600.0)) <= 60 + 5 + 2 * 600 // 10
+
+
 def test_a_server_that_has_just_returned_may_refuse() -> None:
     """Its Roles and its storage come a moment later: three times it is asked again within a second,
     and only then at the pace of a permission that is lacking."""
