@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from kubbo.rpc.context import CallContext, current_call
     from kubbo.rpc.explain import explain
     from kubbo.rpc.filters import Filter
-    from kubbo.rpc.reference import options
     from kubbo.rpc.server import Server
     from kubbo.rpc.service import method, service
+    from kubbo.rpc.stub import options
 
 __all__ = [
     "BreakerRules",
@@ -111,7 +111,7 @@ _HOMES = {
     "current_call": "kubbo.rpc.context",
     "explain": "kubbo.rpc.explain",
     "method": "kubbo.rpc.service",
-    "options": "kubbo.rpc.reference",
+    "options": "kubbo.rpc.stub",
     "pojo": "kubbo.java",
     "service": "kubbo.rpc.service",
 }

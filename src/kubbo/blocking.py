@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from kubbo.errors import UsageError
 from kubbo.rpc.channel import Channel as AsyncChannel
-from kubbo.rpc.reference import options as async_options
 from kubbo.rpc.service import read_interface
+from kubbo.rpc.stub import options as async_options
 
 if TYPE_CHECKING:
     import concurrent.futures

@@ -5,7 +5,8 @@ end (`render`). Nothing is asked of a cluster, so the same input gives the same 
 every machine, and what is wrong with a name is told before the first line is printed.
 """
 
-from kubbo.manifests.application import Application, Serving, objects
+from kubbo.manifests.application import Application, Serving
+from kubbo.manifests.objects import objects
 from kubbo.manifests.registration import registration
 from kubbo.manifests.render import as_json, as_yaml
 

@@ -1,4 +1,4 @@
-"""What is to be deployed, and all objects that it takes."""
+"""What is to be deployed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kubbo.errors import UsageError
-from kubbo.manifests.access import access
 from kubbo.manifests.names import LABEL, SERVICE, SUBDOMAIN, check_image, check_name
-from kubbo.manifests.network import network_policy, services
-from kubbo.manifests.workload import deployment, disruption_budget
 
 if TYPE_CHECKING:
     from kubbo.model import ServiceKey
     from kubbo.naming.target import KubernetesTarget
 
-__all__ = ["Application", "Serving", "objects"]
+__all__ = ["Application", "Serving"]
 
 _NAME_LABEL: Final = "app.kubernetes.io/name"
 _UNLISTABLE: Final = re.compile(r"[\s,@]")
 """What ends a service key in the annotation; a group or a version may hold it."""
-
 
 _UNPRIVILEGED: Final = 1024
 _LONGEST_WAIT: Final = 3600
@@ -130,18 +126,3 @@ class Application:
 def _check_wait(seconds: float) -> None:
     if not 0 <= seconds <= _LONGEST_WAIT:  # and not NaN
         raise UsageError(f"{seconds:g} s is no time to wait; write 0 to {_LONGEST_WAIT}")
-
-
-def objects(application: Application) -> list[dict[str, Any]]:
-    """All objects, each after what it needs.
-
-    Nobody is kept out of a consumer: what it may serve besides, over HTTP perhaps, is unknown.
-    """
-    serving = application.serving
-    return [
-        *access(application),
-        *(services(application, serving) if serving else ()),
-        *([network_policy(application, serving)] if serving else ()),
-        disruption_budget(application),
-        deployment(application),
-    ]

@@ -30,8 +30,9 @@ from kubbo.naming.target import parse_target
 from kubbo.rpc.fallback import Fallback
 from kubbo.rpc.generic import GenericReference
 from kubbo.rpc.merged import MergedReference
-from kubbo.rpc.reference import Reference, make_stub
+from kubbo.rpc.reference import Reference
 from kubbo.rpc.service import read_interface
+from kubbo.rpc.stub import make_stub
 from kubbo.transport.deadlines import Deadlines
 from kubbo.transport.dialer import Dialers
 from kubbo.wire.dubbo2 import Dubbo2Codec, Dubbo2Session, Role

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from kubbo.config.layers import explain as explain_layers
 from kubbo.config.settings import SETTINGS, suggestion
 from kubbo.errors import UsageError
-from kubbo.rpc.reference import Reference, Stub
+from kubbo.rpc.reference import Reference
+from kubbo.rpc.stub import Stub
 
 if TYPE_CHECKING:
     from kubbo.config.layers import Explanation

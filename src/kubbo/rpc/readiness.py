@@ -36,7 +36,7 @@ class Readiness:
         """Need these, too; see `Server.ready_when`."""
         # The consumer's side, which most providers never load.
         from kubbo.rpc.merged import MergedReference  # noqa: PLC0415
-        from kubbo.rpc.reference import Stub  # noqa: PLC0415
+        from kubbo.rpc.stub import Stub  # noqa: PLC0415
 
         for reference in references:
             if isinstance(reference, GenericReference):

@@ -25,7 +25,8 @@ from kubbo.cluster.routing.calls import Calls
 from kubbo.config import Options
 from kubbo.errors import Code, ConfigError, DeadlineExceeded, Progress, RpcError, UsageError
 from kubbo.model import Invocation, Kind
-from kubbo.rpc.reference import Reference, Stub
+from kubbo.rpc.reference import Reference
+from kubbo.rpc.stub import Stub
 
 if TYPE_CHECKING:
     from kubbo.cluster.routing.facts import Consumer
