@@ -24,7 +24,7 @@ __all__ = ["Presence", "Probe"]
 
 _NEWS_MOST, _NEWS_EVERY = 5, 10.0
 _PROOFS_MOST, _PROOFS_EVERY = 60, 10.0
-_PROVEN_AFTER = 1.0  # a server that serves for so long was really there
+_PROVEN_AFTER = 1.0  # a server that serves for so long, and fails nothing, was really there
 _SETTLES = 6.0  # a server that has returned may refuse, for want of its Roles or its storage
 _START_SETTLES = 1.5  # likewise, where we don't know whether it has just returned
 _HURRIED = ((0.2, 0.4), (0.3, 0.6), (0.5, 1.0))  # a real one knows its Roles after 0.2 s
@@ -150,6 +150,10 @@ class Presence:
         self._unready = self._refused = False
         self._answered = now
         self._serves_from = min(self._serves_from, now)
+
+    def fail(self) -> None:
+        """Or not: what it gave before proves nothing."""
+        self._serves_from = float("inf")
 
     def probe(self, found: Probe, now: float) -> bool:
         """What a probe found; whether that is a reason not to wait any longer."""

@@ -492,6 +492,8 @@ class Reflector(Generic[T]):
             self.presence.answer(now)
         if isinstance(event, Page | Opened):
             self.presence.serve(now)
+        elif isinstance(event, Failure | Undecodable):
+            self.presence.fail()
         match event:
             case Page():
                 return self._receive_page(event, now)
