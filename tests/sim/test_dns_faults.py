@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.sim.traces import digests
 
 from kubbo.naming.resolution import Members
 from kubbo.sim.loop import SimLoop, run
@@ -67,6 +68,12 @@ def test_lies_of_a_name_server_do_no_more_harm_than_they_must(
 def test_every_kind_of_lie_was_told():
     """In all the seeds above together, or they have proven nothing."""
     assert [kind for kind in KINDS if not FIRED[kind]] == []
+
+
+def test_the_same_seed_gives_the_same_trace():
+    """Two processes with other hashes of strings publish the same at the same moments."""
+    (digest,) = digests(__name__, "simulate('trace', 200)[0].inside.trace")
+    assert len(digest) == 64
 
 
 def test_a_consumer_that_mixes_answers_is_caught():

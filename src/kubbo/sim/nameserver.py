@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
+import dns.asyncquery
 import dns.flags
 import dns.message
+import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
@@ -39,12 +42,25 @@ LIES: Final[tuple[Lie, ...]] = (
 TTL: Final = 5
 """Seconds, as CoreDNS has it for Services."""
 
+_CLOCKED: Final = (dns.query, dns.asyncquery)
+"""What of dnspython reckons how long it may still wait from `time.time()`. Were that the real one,
+the microseconds that have passed would get into every timeout, and no run would be repeatable."""
+
 _KEPT = 200  # answers to a name that are kept
 _WRONG = "10.66"  # where no pod ever was
 
 
+class _Clock:
+    """What stands for the module `time` there: its time is the loop's."""
+
+    def __init__(self, network: SimNetwork) -> None:
+        self.time = network.loop.time
+
+
 class NameServer:
     """Listens on one host, by datagrams and by TCP. Use it by `async with`.
+
+    As long as it listens, dnspython's time is the simulation's.
 
     Attributes:
         lie: which lie the next question is told; None for the truth.
@@ -72,9 +88,13 @@ class NameServer:
         with self._network.on(self._host):
             self._tcp = await asyncio.start_server(self._serve, None, 53)
         self._network.datagram_servers[self._host, 53] = self._answer_datagram
+        for module in _CLOCKED:
+            vars(module)["time"] = _Clock(self._network)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for module in _CLOCKED:
+            vars(module)["time"] = time
         del self._network.datagram_servers[self._host, 53]
         assert self._tcp is not None
         self._tcp.close()

@@ -250,20 +250,24 @@ class World:
 
     def note(self, consumer: Consumer, resolution: Resolution) -> None:
         """A consumer published: judge it, and put it into the trace."""
-        match resolution:
-            case Members(stale_since=stale_since):
-                said = f"members {sorted(consumer.view.addresses or ())} {stale_since}"
-            case Absent(reason):
-                said = f"absent {reason}"
-            case Failed(error):
-                said = f"failed {error}"
-            case Pending():
-                said = "pending"
-        self._digest.update(f"{self.loop.time():.6f} {consumer.host} {said}\n".encode())
+        self.record(consumer.host, consumer.view, resolution)
         try:
             self._judge(consumer)
         except Broken as error:
             self._broken = self._broken or error
+
+    def record(self, host: str, view: View, resolution: Resolution) -> None:
+        """Put what somebody on a host published into the trace."""
+        match resolution:
+            case Members(stale_since=stale_since):
+                said = f"members {sorted(view.addresses or ())} {stale_since}"
+            case Absent(reason):
+                said = f"absent {reason}"
+            case Failed(error):
+                said = f"failed {error}".replace(self._directory.name, "")
+            case Pending():
+                said = "pending"
+        self._digest.update(f"{self.loop.time():.6f} {host} {said}\n".encode())
 
     def _judge(self, consumer: Consumer) -> None:
         since = consumer.view.stale_since

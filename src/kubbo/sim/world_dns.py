@@ -100,6 +100,7 @@ class DnsConsumer:
         self.resolution = resolution
         self.view = View.of(resolution, self.view, now)
         self.publications += 1
+        self._world.inside.record(self.host, self.view, resolution)
         if had_members and not isinstance(resolution, Members) and not self.follows:
             self._world.break_rule(f"{self.host} had members, and says {resolution!r}")
         self._world.judge(self)
