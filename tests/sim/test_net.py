@@ -221,6 +221,33 @@ def test_a_kernel_that_was_asked_to_gives_a_dead_connection_up():
     play(script)
 
 
+@pytest.mark.parametrize("closes", ["before", "after"])
+def test_who_wrote_to_a_connection_that_was_given_up_hears_of_it_when_the_path_is_open(
+    closes: str,
+):
+    """More than the kernel takes was written meanwhile; with 0 bytes of it passed on, the path is
+    opened, and the writer is rid of its connection, whenever it closed it."""
+
+    async def script(talk: Talk) -> None:
+        with talk.network.on(A, dead_after=10.0):
+            reader, writer = await asyncio.open_connection(B, 80)
+        writer.write(b"one")
+        assert await reader.read(10) == b"one"
+        talk.network.partition([A], [B])
+        with pytest.raises(TimeoutError):
+            await reader.read(10)
+        (accepted,) = talk.accepted
+        accepted.write(b"x" * (2 * SEND_BUFFER_BYTES))
+        if closes == "before":
+            accepted.close()
+        talk.network.heal()
+        if closes == "after":
+            await asyncio.sleep(1.0)
+            assert accepted.is_closing()
+
+    play(script)
+
+
 def test_a_dial_over_a_blocked_path_waits_for_the_heal():
     """As SYNs do that are sent again; who is impatient has a timeout."""
 

@@ -561,7 +561,7 @@ class _Stream:
             self.pump()
 
     def drop(self) -> None:
-        """Its target is gone, or both its ends are."""
+        """Its source has given it up, or both its ends are gone."""
         self.unsent.clear()
         self.unsent_bytes = 0
         self.flight.clear()
@@ -705,7 +705,7 @@ class End(asyncio.Transport):
 
     def note_arrival(self, seconds: float) -> None:
         """Bytes arrived that were on their way for so long."""
-        if self.listener is None:
+        if self.listener is None and not self._closing:
             self._network.note_arrival(self._name[0], seconds)
 
     def take(self, data: bytes) -> None:
@@ -754,10 +754,11 @@ class End(asyncio.Transport):
             self._dead.cancel()
             self._dead = None
         self._inbox.clear()
-        self.incoming.drop()
         if self.listener is not None:
             self.listener.leave(self)
         peer = self.connection_peer()
+        if peer.lost:  # otherwise what it sends still arrives, and is answered by a reset
+            self.incoming.drop()
         if say == "end" and not peer.lost:
             self.outgoing.finish()
         else:
