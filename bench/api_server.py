@@ -27,6 +27,7 @@ from kubbo.naming.mapped import MappedResolver
 from kubbo.naming.open import NamingContext, open_resolver
 from kubbo.naming.target import KubernetesTarget
 from kubbo.sim.apiserver import ApiServer, Rule
+from kubbo.sim.apiserver.objects import Object, mapping
 from kubbo.sim.loop import SimLoop, run as run_in
 from kubbo.sim.net import SimNetwork
 from kubbo.sim.net_http import SimConnector
@@ -180,9 +181,10 @@ async def roll(server: ApiServer, number: int, *, ready: bool) -> None:
         for each in (both, both, both, after):
             await asyncio.sleep(1.5)
             made = slice_of(number, each, ready=ready)
+            change: Object = {"change": str(server.store.version)}
             known = server.store.get("endpointslices", made["metadata"]["name"], NAMESPACE)
             known["endpoints"] = made["endpoints"]
-            known["metadata"]["annotations"] = {"change": str(server.store.version)}
+            known["metadata"] = {**mapping(known, "metadata"), "annotations": change}
             server.store.update(known)
         pods = after
 
@@ -262,8 +264,8 @@ async def simulate(scenario: Scenario, loop: SimLoop, *, hour: float) -> Count:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for naming in contexts:
-            await naming.aclose()
+        for context in contexts:
+            await context.aclose()
         await server.stop(abrupt=True)
 
 

@@ -46,6 +46,7 @@ PEERS = (
     *codec_peers.NAMES,
 )
 Task = Callable[[], object]
+Sample = Callable[[], float]
 
 REGISTRY = TypeRegistry([User, Order])
 
@@ -53,7 +54,9 @@ REGISTRY = TypeRegistry([User, Order])
 # ------------------------------------------------------------------ what each peer does
 
 
-def kubbo_tasks(reader: Any, writer: Any, value: Any, hint: Any) -> tuple[Task, Task]:
+def kubbo_tasks(
+    reader: type[Reader | PureReader], writer: type[Writer | PureWriter], value: Any, hint: Any
+) -> tuple[Task, Task]:
     java_type = REGISTRY.type_of(hint)
 
     def encode() -> bytes:
@@ -239,9 +242,9 @@ def load(peer: Peer, message: str) -> dict[str, str]:
     return peer.load(message, writer.getvalue(), class_name, same)
 
 
-def own_samples(message: str, seconds: float) -> dict[tuple[str, str], Task]:
+def own_samples(message: str, seconds: float) -> dict[tuple[str, str], Sample]:
     """For each peer of this process and direction: seconds a call, measured when called."""
-    found = {}
+    found: dict[tuple[str, str], Sample] = {}
     for key, task in tasks(*MESSAGES[message]).items():
         task()
         calls = max(1, int(seconds / max(seconds_a_call(task, 3), 1e-7)))

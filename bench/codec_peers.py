@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import importlib
 import io
@@ -325,7 +326,7 @@ def serve(name: str) -> None:
             data, value = bytes.fromhex(line["hex"]), MESSAGES[message][0]
             try:
                 same = plain(decode(data)) == built(value, lambda _, fields: fields)
-                todo["decode", message] = lambda data=data: decode(data)
+                todo["decode", message] = functools.partial(decode, data)
             except Exception as error:  # noqa: BLE001 - whatever it raises is the reason
                 answer["not_decoded"] = reason(error)
             else:
@@ -337,7 +338,7 @@ def serve(name: str) -> None:
                 try:
                     theirs = built(value, make)
                     answer["hex"] = encode(theirs).hex()
-                    todo["encode", message] = lambda theirs=theirs: encode(theirs)
+                    todo["encode", message] = functools.partial(encode, theirs)
                 except Exception as error:  # noqa: BLE001 - likewise
                     answer["not_encoded"] = reason(error)
         else:

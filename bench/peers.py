@@ -129,7 +129,9 @@ async def serve_grpclib() -> None:
 
     server = grpclib.server.Server([GrpclibGreeter()])
     await server.start("127.0.0.1", 0)
-    print(server._server.sockets[0].getsockname()[1], flush=True)  # there is no other way
+    listener = server._server  # there is no other way to its port
+    assert isinstance(listener, asyncio.Server)
+    print(listener.sockets[0].getsockname()[1], flush=True)
     await server.wait_closed()
 
 

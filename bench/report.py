@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.balancers import PATH
-from bench.codec import DIRECTIONS, MESSAGES, PEERS
+from bench.codec import PEERS
+from bench.codec_values import DIRECTIONS, MESSAGES
 from bench.rpc import IN_FLIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -21,7 +25,7 @@ FOUND = ("codec", "rpc", "java", "imports", "balancers")
 Row = tuple[str, ...]
 
 
-def table(head: Row, rows: list[Row], align: str = "---:") -> str:
+def table(head: Row, rows: Sequence[Row], align: str = "---:") -> str:
     ruler = ("---", *[align] * (len(head) - 1))
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
 
@@ -236,7 +240,8 @@ def run(*, quick: bool = False) -> None:
     page = PAGE.read_text()
     for name, text in tables.items():
         between = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page, count = between.subn(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
-        assert count == 1, f"{PAGE.name} has no place for the table {name}"
+        found = between.search(page)
+        assert found, f"{PAGE.name} has no place for the table {name}"
+        page = f"{page[: found.start()]}{found[1]}{text}\n{found[2]}{page[found.end() :]}"
     PAGE.write_text(page)
     print(f"docs/{PAGE.name} has the tables of {', '.join(tables)}")

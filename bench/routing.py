@@ -11,6 +11,7 @@ import json
 import os
 import random
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,8 @@ def run(*, quick: bool = False) -> None:
         kind = router.classify(CALL)
         router.narrow(here, kind)
         fewer = max(100, count // len(document.get("conditions", [1])))
-        call = least(lambda router=router: router.classify(CALL), fewer, rounds) * 1e6
-        update = least(lambda router=router, kind=kind: router.narrow(here, kind), 1, rounds) * 1e3
+        call = least(partial(router.classify, CALL), fewer, rounds) * 1e6
+        update = least(partial(router.narrow, here, kind), 1, rounds) * 1e3
         rows[name] = {"us_a_call": round(call, 3), "ms_an_update": round(update, 2)}
         print(f"{name:32}{call:12.3f}{update:14.2f}")
     if not quick:

@@ -18,6 +18,7 @@ from kubbo.model import Deadline, Invocation, ServiceKey, Signature
 from kubbo.wire.dubbo2.body import Dubbo2Codec
 from kubbo.wire.hessian2 import TypeRegistry, Writer, decode, encode
 from kubbo.wire.hessian2.jsonform import to_json
+from kubbo.wire.hessian2.types import JavaType
 
 __all__ = ["SERVICE", "bodies", "frames", "hessian", "json_texts", "kubernetes", "targets", "typed"]
 
@@ -90,6 +91,7 @@ def bodies() -> tuple[bytes, ...]:
     codec = Dubbo2Codec(registry)
     made: list[bytes] = []
     for number, signature in enumerate(signatures()):
+        assert isinstance(signature.returns, JavaType)
         for value in (None, *nasty.samples()[:3], *small_values()):
             arguments = (value, "x") if len(signature.parameters) == 2 else (value,)
             call = Invocation(
