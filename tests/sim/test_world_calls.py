@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from tests.sim.traces import digests
 
 import kubbo
 from kubbo.errors import KubboError
@@ -45,7 +47,7 @@ class Callers:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.answered = 0
+        self.answers: list[str] = []  # when, and what
         self.pods: set[str] = set()
         self.lost: list[str] = []
         self.stop = asyncio.Event()
@@ -73,7 +75,7 @@ class Callers:
         pod, _, echoed = answer.partition(" ")
         assert echoed == text
         self.pods.add(pod)
-        self.answered += 1
+        self.answers.append(f"{self.world.loop.time():.6f} {pod}")
 
 
 async def roll(loop: SimLoop, seed: int, *, rolls: int, abrupt: bool = False) -> Callers:
@@ -110,10 +112,24 @@ def test_rolling_updates_lose_no_call(tried: Callable[[str, int], None]):
         callers = run(roll(loop, seed, rolls=2), loop=loop)
         assert callers.lost == [], f"seed {seed}"
         assert len(callers.pods) == 9, f"seed {seed}: every pod was called"
-        answered += callers.answered
+        answered += len(callers.answers)
     tried("seeds of simulated rollouts", SEEDS)
     tried("calls during simulated rollouts, 0 lost", answered)
     assert answered > 400 * SEEDS
+
+
+def trace(seed: int) -> str:
+    """What was answered when during a rollout."""
+    loop = SimLoop()
+    callers = run(roll(loop, seed, rolls=1), loop=loop)
+    return hashlib.sha256("\n".join(callers.answers).encode()).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_trace():
+    """Two processes with other hashes of strings answer the same calls at the same moments."""
+    (digest,) = digests(__name__, "trace(1)")
+    assert len(digest) == 64
+    assert trace(2) != digest
 
 
 def test_calls_are_lost_where_a_rollout_is_not_orderly():

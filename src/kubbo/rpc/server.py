@@ -169,7 +169,7 @@ class Server:
         codec = Dubbo2Codec(limits=self._limits)
         self._codec = GenericCodec(codec, self._limits) if generic else codec
         self._handler = compose(self._filters, self._run_method)
-        self._connections: set[Inbound] = set()
+        self._connections: dict[Inbound, None] = {}  # in their order: simulations repeat it
         self._calls: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._deadlines: Deadlines | None = None
@@ -384,7 +384,7 @@ class Server:
         await self._life.drain()
 
     def _announce(self) -> None:
-        for connection in self._connections:
+        for connection in tuple(self._connections):
             connection.drain()
 
     def _close_door(self) -> None:
@@ -431,12 +431,12 @@ class Server:
         if len(self._connections) >= self._max_connections:
             _log.warning("refused a connection: there are %d already", len(self._connections))
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
         return True
 
     def leave(self, connection: Inbound) -> None:
         """See `Provider`."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     def receive_call(self, connection: Inbound, call: int, payload: bytes, *, oneway: bool) -> None:
         """See `Provider`."""

@@ -735,15 +735,16 @@ class End(asyncio.Transport):
         return self.incoming.source
 
     def hear_reset(self) -> None:
-        """The peer reset the connection: heard after the way from there, if there is one."""
+        """The peer reset the connection: heard after what it sent before, if there is a way."""
         stream = self.incoming
         if stream.path.blocked is not None:
             opened: asyncio.Future[None] = self._network.loop.create_future()
             stream.path.waiting.append(opened)
             opened.add_done_callback(lambda _: self.hear_reset(), context=self.context)
             return
-        seconds = self._network.draw(stream.path)
-        self._network.loop.call_later(seconds, self.lose, _reset(), context=self.context)
+        loop = self._network.loop
+        at = max(loop.time() + self._network.draw(stream.path), stream.last_arrival)
+        loop.call_at(at, self.lose, _reset(), context=self.context)
 
     def lose(self, error: Exception | None, *, say: Literal["", "end", "reset"] = "") -> None:
         """This end is over: tell the protocol soon, and the peer as `say` says."""

@@ -105,7 +105,7 @@ class Link(asyncio.Protocol):
         self._flush_scheduled = False
         self._queued_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._writable_waiters: set[asyncio.Future[None]] = set()
+        self._writable_waiters: dict[asyncio.Future[None], None] = {}  # who waits longest first
         self._closing = False
         self._half_closed = False
         self._ticked = False
@@ -213,11 +213,11 @@ class Link(asyncio.Protocol):
         """Return when the peer has read enough, or the link is lost. Safe to cancel."""
         while not self.writable and not self._closing:
             waiter: asyncio.Future[None] = self._loop.create_future()
-            self._writable_waiters.add(waiter)
+            self._writable_waiters[waiter] = None
             try:
                 await waiter
             finally:
-                self._writable_waiters.discard(waiter)
+                self._writable_waiters.pop(waiter, None)
 
     def close(self, reason: str = "") -> None:
         """Write what is queued and close; `link_lost` follows."""
