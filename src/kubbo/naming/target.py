@@ -30,6 +30,7 @@ __all__ = [
     "Port",
     "StaticTarget",
     "Target",
+    "check_namespace",
     "parse_port",
     "parse_target",
 ]
@@ -137,6 +138,20 @@ def parse_port(text: str, *, of: str) -> int | str:
         f"{text!r} in {of!r} is no port; write a number from 1 to 65535, "
         "or a port's name in lower-case letters, digits and '-'"
     )
+
+
+def check_namespace(name: str) -> str:
+    """Check and return the name of a namespace that stands alone, as after `-n`.
+
+    Raises:
+        TargetError: no namespace can have that name.
+    """
+    if len(name) > _LABEL_LENGTH or not _DNS_1123.fullmatch(name):
+        raise TargetError(
+            f"{name!r} cannot be the name of a namespace: write lower-case letters, digits "
+            f"and '-', at most {_LABEL_LENGTH}, and no '-' first or last"
+        )
+    return name
 
 
 def _parse_one(text: str) -> KubernetesTarget | DnsTarget | StaticTarget:

@@ -13,6 +13,7 @@ from kubbo.naming.target import (
     KubernetesTarget,
     StaticTarget,
     Target,
+    check_namespace,
     parse_target,
 )
 
@@ -139,3 +140,32 @@ def test_any_text_is_a_target_or_a_target_error(text: str) -> None:
     except TargetError:
         return
     assert parse_target(str(target)) == target
+
+
+@pytest.mark.parametrize("name", ["shop", "7shop", "a", "a-b", "n" * 63])
+def test_a_namespace_is_a_label(name: str) -> None:
+    """What the API server takes as a namespace is handed back."""
+    assert check_namespace(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Shop",
+        "Bad Name",
+        "../../x",
+        "a.b",
+        "-a",
+        "a-",
+        "n" * 64,
+        "shop\n",
+        "sh\x1bop",
+        "\u0661",
+    ],
+)
+def test_other_names_are_no_namespace(name: str) -> None:
+    """They would be a path, or the name of nothing; the error shows them with escapes."""
+    with pytest.raises(TargetError) as caught:
+        check_namespace(name)
+    assert str(caught.value).startswith(f"{name!r} cannot be the name of a namespace")
