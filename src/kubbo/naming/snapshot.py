@@ -248,7 +248,8 @@ class SnapshotResolver:
 
     It publishes what the resolver inside says. Only where that has never had members or an
     answer, and fails or says nothing for `_PATIENCE`, the snapshot is published instead: as
-    stale members, since the time when they were written.
+    stale members, since the time when they were written. A failure that comes first is held back
+    until the snapshot was looked for, or the first call would fail for want of a moment.
     """
 
     def __init__(
@@ -308,6 +309,7 @@ class _Run:
         self._known = False
         self._saved: Members | None = None
         self._refusal = ""
+        self._read_over = False
         self._written: tuple[Endpoint, ...] | None = None
         self._written_at = 0.0
         self._warned = False
@@ -325,7 +327,9 @@ class _Run:
         said = self._said
         if not self._known and self._saved is not None:
             said = self._saved
-        elif isinstance(said, Failed) and self._refusal and not self._known:
+        elif isinstance(said, Failed) and not self._known:
+            if not self._read_over:
+                return
             said = Failed(said.error, (*said.steps, Step("naming", None, self._refusal)))
         if said != self._told:
             self._told = said
@@ -366,6 +370,7 @@ class _Run:
             step = Step("naming", len(endpoints), f"snapshot {self._file.path}")
             since = self._now() - age
             self._saved = Members(endpoints, stale_since=since, steps=(step,), definite=False)
+        self._read_over = True
         self._tell()
 
     def _to_write(self) -> tuple[Endpoint, ...] | None:
