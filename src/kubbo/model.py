@@ -37,6 +37,8 @@ a registered dataclass, an enum, an exception or a record, nested to any depth.
 _SERVICE_KEY = re.compile(
     r"(?:(?P<group>[^/:\s]+)/)?(?P<interface>[\w$]+(?:\.[\w$]+)*)(?::(?P<version>[^/:\s]+))?"
 )
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no group or version holds: a key is written in UTF-8, and shown on terminals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,14 @@ class ServiceKey:
         """Read `[group/]interface[:version]`.
 
         Raises:
-            TargetError: the interface is missing, or is no dotted Java name.
+            TargetError: the interface is missing, or is no dotted Java name; or there is a
+                control character, or half of a surrogate pair (bytes that were no UTF-8).
         """
+        if _NO_TEXT.search(text.strip()):
+            raise TargetError(
+                f"{text!r} is no service key: it holds a control character, or bytes that are no "
+                "UTF-8; write letters and digits, like eu/com.example.GreetService:1.0.0"
+            )
         match = _SERVICE_KEY.fullmatch(text.strip())
         if match is None:
             raise TargetError(
