@@ -189,7 +189,8 @@ def service_name(key: ServiceKey, template: str = DEFAULT_TEMPLATE) -> str:
     name = re.sub("-+", "-", name).strip("-")
     if not name[:1].isalpha():
         name = f"s-{name}"
-    if len(name) <= _LONGEST and key.interface.isascii():
+    # Nothing is left of an interface like `_`: its name would end in '-', and be that of them all.
+    if len(name) <= _LONGEST and key.interface.isascii() and name != "s-":
         return name
     digest = hashlib.sha256(str(key).encode()).hexdigest()
     return f"{name[:_CUT].rstrip('-')}-{digest[:_HASH_DIGITS]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from kubbo.errors import ConfigError, TargetError
 from kubbo.model import ServiceKey
@@ -49,6 +49,10 @@ KEY = ServiceKey.parse("eu/com.example.GreetService:1.0.0")
         ("com.example.Foo_Bar", "foo-bar"),
         ("com.example._Foo_", "foo"),
         ("com.example.A:1.0.0-SNAPSHOT", "a-1-0-0-snapshot"),
+        ("com.example._", "s-35d40646"),
+        ("com.example.$", "s-6d873709"),
+        ("-/a._:.", "s-1deeeed3"),
+        ("g/com.example._", "g"),
     ],
 )
 def test_rule(key: str, name: str) -> None:
@@ -79,6 +83,10 @@ def test_rule_refuses_other_templates(template: str) -> None:
         service_name(KEY, template)
 
 
+@example("com.example._", "", "")
+@example("$", "_", "-")
+@example("com.example.\u0660", ".", "\u95ee")
+@example("a" * 53 + "_" * 20 + "b", "", "")
 @given(
     st.from_regex(r"([\w$]{1,20}\.){0,4}[\w$]{1,80}", fullmatch=True),
     st.from_regex(r"[^/:\s]{0,20}", fullmatch=True),
