@@ -116,11 +116,14 @@ class ApiError(KubboError):
 
     Attributes:
         failure: what the reflector makes of it; its status is 0 if the server was not reached.
+        missing: plural and name of the object that is not there, by the server's own Status; both
+            empty for a 404 that says no such thing, as a proxy, or a server of other things, may.
     """
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, missing: tuple[str, str] = ("", "")) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.missing = missing
 
 
 class ClusterClient:
@@ -411,7 +414,8 @@ class ClusterClient:
                 code=response.status,
                 retry_after=float(seconds) if _DIGITS.fullmatch(seconds) else None,
                 server=self.access.server,
-            )
+            ),
+            _missing(status) if response.status == 404 else ("", ""),
         )
 
     def _unreachable(self, error: Exception, within: float) -> Failure:
@@ -590,6 +594,14 @@ def _failure(status: Status, *, code: int, retry_after: float | None, server: st
         too_large=any(cause.reason == _TOO_LARGE for cause in causes)
         or "Too large resource version" in status.message,
     )
+
+
+def _missing(status: Status) -> tuple[str, str]:
+    """Plural and name of the object that a Status says is not there."""
+    details = status.details
+    if status.reason != "NotFound" or details is None:
+        return "", ""
+    return details.kind, details.name
 
 
 def _shown(text: str) -> str:

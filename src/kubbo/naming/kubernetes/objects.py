@@ -223,8 +223,10 @@ class StatusCause(_Object, frozen=True):
 
 
 class StatusDetails(_Object, frozen=True):
-    """Details of a failure."""
+    """Details of a failure: of which object, by its plural `kind` and its name, and why."""
 
+    kind: str = ""
+    name: str = ""
     causes: list[StatusCause] | None = None
     retry_after_seconds: int | None = None
 

@@ -88,9 +88,9 @@ class ClusterServices:
         try:
             found = await client.get(SERVICES, namespace, name)
         except ApiError as error:
-            if error.failure.status == 404:
+            if error.missing == (SERVICES.plural, name):
                 return None
-            raise ServiceLookupError(str(error)) from None
+            raise ServiceLookupError(_told(error)) from None
         except ConfigError as error:
             raise ServiceLookupError(str(error)) from None
         return _seen(found, namespace)
@@ -113,7 +113,9 @@ class ClusterServices:
                     continue_token=token,
                     limit=_PAGE,
                 )
-            except (ApiError, ConfigError) as error:
+            except ApiError as error:
+                raise ServiceLookupError(_told(error)) from None
+            except ConfigError as error:
                 raise ServiceLookupError(str(error)) from None
             if isinstance(page, Undecodable):
                 raise ServiceLookupError(page.reason)
@@ -125,6 +127,13 @@ class ClusterServices:
             token = page.continue_token
             if not token:
                 return found
+
+
+def _told(error: ApiError) -> str:
+    """An error in words. A 404 that is not about the Service asked for says nothing of it."""
+    if error.failure.status != 404:
+        return str(error)
+    return f"{error}; an API server does not say that of Services, check the address"
 
 
 def _seen(service: Service, namespace: str) -> ProviderService:
