@@ -60,6 +60,7 @@ DEFAULT_TEMPLATE = "{simple}"
 _LONGEST = 63
 _CUT = 54  # and '-' and 8 hex digits: 63
 _HASH_DIGITS = 8
+_SHOWN = 200  # characters of a name
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _FOREIGN = re.compile(r"[^a-z0-9-]")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
@@ -241,18 +242,58 @@ def parse_provided(annotation: str) -> dict[str, Port]:
     Raises:
         TargetError: a port is none, or a key is there with two ports.
     """
-    provided: dict[str, Port] = {}
+    provided = _read_provided(annotation)
+    for fault in provided.faults.values():
+        raise fault.error
+    return provided.ports
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A word of an annotation that cannot be used, and why."""
+
+    word: str
+    error: TargetError
+
+
+@dataclass(frozen=True, slots=True)
+class _Provided:
+    """An annotation, word by word: what can be used, and by key what cannot."""
+
+    ports: dict[str, Port]
+    faults: dict[str, _Fault]
+
+    def claims(self, key: ServiceKey) -> bool:
+        return str(key) in self.ports or str(key) in self.faults
+
+    def port(self, key: ServiceKey) -> Port:
+        """The port of a key that is claimed. Raises TargetError: what names the key is broken."""
+        if str(key) in self.faults:
+            raise self.faults[str(key)].error
+        return self.ports[str(key)]
+
+
+def _read_provided(annotation: str) -> _Provided:
+    ports: dict[str, Port] = {}
+    faults: dict[str, _Fault] = {}
     for word in re.split(r"[\s,]+", annotation):
         if not word:
             continue
         key, at, port_text = word.partition("@")
-        port = parse_port(port_text, of=word) if at else None
-        if not key or provided.setdefault(key, port) != port:
-            raise TargetError(
+        port: Port = None
+        error: TargetError | None = None
+        try:
+            port = parse_port(port_text, of=word) if at else None
+        except TargetError as raised:
+            error = raised
+        if error is None and (not key or ports.setdefault(key, port) != port):
+            error = TargetError(
                 f"{word!r} in the annotation {SERVICES_ANNOTATION} is no service key, or is there "
                 "with another port too; write [group/]interface[:version][@PORT]"
             )
-    return provided
+        if error is not None:
+            faults.setdefault(key, _Fault(word, error))
+    return _Provided(ports, faults)
 
 
 # ------------------------------------------------------------------ the mapping
@@ -336,16 +377,17 @@ class _Search:
             self._seen = False
             self._note("attribute", tried, str(error), Outcome.FAILED)
             return None
-        claims = [
-            (one, ports[str(self._key)])
-            for one in candidates
-            if one.services is not None and str(self._key) in (ports := self._provided(one))
+        annotations = [
+            (one, _read_provided(one.services)) for one in candidates if one.services is not None
         ]
+        claims = [(one, provided) for one, provided in annotations if provided.claims(self._key)]
+        others = [(one, provided) for one, provided in annotations if provided.faults]
         if not claims:
             names = (f"{one.name}.{one.namespace}" for one in candidates)
-            self._lost("attribute", tried, _among(names, "Services"))
+            found = _joined(_among(names, "Services"), _ignored(others))
+            self._lost("attribute", tried, found)
             return None
-        winner, port = claims[0]
+        winner, provided = claims[0]
         rivals = [one.name for one, _ in claims if one.namespace == winner.namespace]
         if len(rivals) > 1:
             self._note("attribute", tried, " and ".join(rivals), Outcome.FAILED)
@@ -354,10 +396,12 @@ class _Search:
                 f"both claim {self._key} in their annotation {SERVICES_ANNOTATION}; "
                 "remove it from one of them"
             )
+        port = self._port("attribute", tried, winner, provided)
         return self._won(
             "attribute",
             f"{tried} (annotation {SERVICES_ANNOTATION})",
             KubernetesTarget(winner.name, winner.namespace, port),
+            _ignored(others),
         )
 
     async def _rule(self, template: str) -> Mapping:
@@ -380,34 +424,43 @@ class _Search:
                 contradiction=False,
             )
         if service.services is not None:
-            provided = self._provided(service)
-            if str(self._key) not in provided:
-                self._note("rule", tried, "a Service that provides other keys", Outcome.FAILED)
+            provided = _read_provided(service.services)
+            if not provided.claims(self._key):
+                self._note(
+                    "rule",
+                    tried,
+                    _joined("a Service that provides other keys", _ignored([(service, provided)])),
+                    Outcome.FAILED,
+                )
+                listed = ", ".join(_first(sorted(provided.ports)))
                 raise self._error(
                     f"{self._key} leads by the rule to the Service {name!r} in namespace "
-                    f"{service.namespace!r}, whose annotation {SERVICES_ANNOTATION} lists only "
-                    f"{', '.join(sorted(provided)) or 'nothing'}; add the key there if it is "
-                    "provided, or give the right target"
+                    f"{service.namespace!r}, whose annotation {SERVICES_ANNOTATION} "
+                    f"{f'lists only {listed}' if listed else 'lists no service key'}; "
+                    "add the key there if it is provided, or give the right target"
                 )
-            target = KubernetesTarget(name, self._namespace, provided[str(self._key)])
+            port = self._port("rule", tried, service, provided)
+            target = KubernetesTarget(name, self._namespace, port)
         return self._won("rule", tried, target)
 
     # ---------------------------------------------------------------- record
-    def _provided(self, service: ProviderService) -> dict[str, Port]:
+    def _port(self, source: str, tried: str, service: ProviderService, said: _Provided) -> Port:
+        """The port that a Service gives our key."""
         try:
-            return parse_provided(service.services or "")
+            return said.port(self._key)
         except TargetError as error:
             where = f"Service {service.name!r} in namespace {service.namespace!r}"
+            self._note(source, tried, f"{where}: {error}", Outcome.FAILED)
             raise self._error(f"{where}: {error}") from None
 
-    def _won(self, source: str, tried: str, target: str | Target) -> Mapping:
+    def _won(self, source: str, tried: str, target: str | Target, beside: str = "") -> Mapping:
         if isinstance(target, str):
             try:
                 target = parse_target(target)
             except TargetError as error:
                 self._note(source, tried, str(error), Outcome.FAILED)
                 raise self._error(f"the target of {self._key} from {tried}: {error}") from None
-        self._note(source, tried, str(target), Outcome.WON)
+        self._note(source, tried, _joined(str(target), beside), Outcome.WON)
         return Mapping(self._key, target, tuple(self._steps), self._seen)
 
     def _lost(self, source: str, tried: str, found: str = "") -> None:
@@ -425,5 +478,31 @@ def _among(names: Iterable[str], what: str) -> str:
     shown = sorted(names)
     if not shown:
         return ""
-    more = ", ..." if len(shown) > 5 else ""
-    return f"nothing found among {len(shown)} {what} ({', '.join(shown[:5])}{more})"
+    return f"nothing found among {len(shown)} {what} ({', '.join(_first(shown))})"
+
+
+def _ignored(annotations: Iterable[tuple[ProviderService, _Provided]]) -> str:
+    """Which words about other keys were passed over, for the record; empty when there are none.
+
+    They are somebody else's: an error of ours they would make one of everybody in the namespace.
+    """
+    words = [
+        f"{fault.word!r} of {one.name}.{one.namespace}"
+        for one, provided in annotations
+        for fault in provided.faults.values()
+    ]
+    return f"ignored what cannot be read: {', '.join(_first(sorted(words)))}" if words else ""
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    """The first five, each cut: an annotation has up to 256 KiB, and a record is read by people."""
+    more = ["..."] if len(texts) > 5 else []
+    return [_shown(text) for text in texts[:5]] + more
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

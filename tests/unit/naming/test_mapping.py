@@ -309,10 +309,82 @@ def test_annotation(annotation: str, provided: Mapping[str, object]) -> None:
 
 
 @pytest.mark.parametrize("annotation", ["a.B@", "a.B@0", "@dubbo", "a.B@x a.B@y", "a.B@A"])
-async def test_a_broken_annotation_names_its_service(annotation: str) -> None:
-    """A mistake in an annotation is told with the Service that carries it."""
+def test_a_broken_annotation_cannot_be_read(annotation: str) -> None:
+    """Whoever asks for all that a Service provides is told of the first mistake."""
     with pytest.raises(TargetError):
         parse_provided(annotation)
+
+
+BROKEN = [f"{KEY}@", f"{KEY}@0", f"{KEY}@x {KEY}@y", f"{KEY} {KEY}@A"]
+
+
+@pytest.mark.parametrize("annotation", BROKEN)
+async def test_a_broken_word_about_the_key_names_its_service(annotation: str) -> None:
+    """What a Service says of this very key counts, and cannot be used: the error has the Service,
+    the word and the step that found it."""
     cluster = Cluster([ProviderService("shop", "greeter", annotation, provider=True)])
-    with pytest.raises(MappingError, match="'greeter' in namespace 'shop'"):
+    with pytest.raises(MappingError, match="'greeter' in namespace 'shop'") as caught:
+        await mapped(services=cluster)
+    assert caught.value.contradiction
+    step = caught.value.steps[-1]
+    assert (step.source, step.outcome) == ("attribute", Outcome.FAILED)
+    assert str(KEY) in step.found
+
+
+@pytest.mark.parametrize("annotation", BROKEN)
+async def test_a_broken_word_of_the_rules_service(annotation: str) -> None:
+    """Likewise where the rule leads to the Service, which has no label."""
+    cluster = Cluster([ProviderService("shop", "greet-service-eu-1-0-0", annotation)])
+    with pytest.raises(MappingError, match="'greet-service-eu-1-0-0' in namespace") as caught:
+        await mapped(services=cluster)
+    step = caught.value.steps[-1]
+    assert (step.source, step.outcome) == ("rule", Outcome.FAILED)
+    assert str(KEY) in step.found
+
+
+@pytest.mark.parametrize("word", ["com.example.Bad@", "@dubbo", "a.B@x,a.B@y", f"{KEY}0@"])
+async def test_a_broken_word_about_another_key_is_passed_over(word: str) -> None:
+    """Somebody else's mistake, even beside our own key, stops nobody, and is in the record."""
+    bad = ProviderService("shop", "bad", word, provider=True)
+    beside = ProviderService("shop", "good", f"{word} {KEY}@dubbo", provider=True)
+    for services in ([bad, beside], [beside, bad]):
+        mapping = await map_service_key(KEY, services=Cluster(services))
+        assert str(mapping.target) == "kubernetes:///good.shop:dubbo"
+        assert "of good.shop" in mapping.steps[-1].found
+    mapping = await map_service_key(KEY, services=Cluster([bad, *NAMED.services]))
+    assert mapping.steps[-1].source == "rule"
+    assert mapping.seen
+    ignored = word.rpartition(",")[2]
+    assert f"ignored what cannot be read: {ignored!r} of bad.shop" in mapping.steps[-2].found
+
+
+async def test_the_own_namespace_claims_before_a_broken_word_of_another() -> None:
+    """A claim of the own namespace wins, and what is broken farther away is not looked at."""
+    cluster = Cluster(
+        [
+            ProviderService("own", "near", str(KEY), provider=True),
+            ProviderService("other", "far", f"{KEY}@", provider=True),
+        ]
+    )
+    assert await mapped(services=cluster) == ("kubernetes:///near.own", "attribute")
+
+
+async def test_the_record_of_a_large_annotation_is_short() -> None:
+    """Thousands of broken words, and long ones, leave a record that can be read."""
+    annotation = " ".join(f"a.B{number}{'x' * 300}@" for number in range(1000))
+    cluster = Cluster([ProviderService("shop", "bad", annotation, provider=True), *NAMED.services])
+    mapping = await map_service_key(KEY, services=cluster)
+    assert len(mapping.steps[-2].found) < 1500
+    named = Cluster(
+        [ProviderService("shop", "greet-service-eu-1-0-0", annotation.replace("@", ""))]
+    )
+    with pytest.raises(MappingError, match=r"lists only a\.B0") as caught:
+        await mapped(services=named)
+    assert len(str(caught.value)) < 3000
+
+
+async def test_an_empty_annotation_says_so() -> None:
+    """The rule's Service that lists no key at all is a contradiction in words of its own."""
+    cluster = Cluster([ProviderService("shop", "greet-service-eu-1-0-0", " ")])
+    with pytest.raises(MappingError, match=r"kubbo\.dev/services lists no service key; add"):
         await mapped(services=cluster)
