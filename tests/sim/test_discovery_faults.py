@@ -7,6 +7,7 @@ which seed on. A seed that fails is run alone by
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from kubbo.naming.kubernetes.client import ClusterClient
 from kubbo.naming.kubernetes.reflector import Changed
 from kubbo.naming.resolution import Members
 from kubbo.sim import world as world_module
+from kubbo.sim.apiserver.faults import Hang
 from kubbo.sim.loop import SimLoop, run
 from kubbo.sim.net_http import SimConnector
 from kubbo.sim.world import BUDGET, World
@@ -108,6 +110,45 @@ def test_another_seed_gives_another_trace():
     """The seed decides."""
     traces = {simulate(seed, 100, consumers=4).world.trace for seed in ("one", "two")}
     assert len(traces) == 2
+
+
+def test_a_server_that_ends_every_watch_early_is_not_asked_too_often():
+    """Every watch ends cleanly after 1.1 s, for twenty minutes: the budget of requests holds."""
+    loop = SimLoop()
+
+    async def main() -> World:
+        async with World(loop, "hasty ends", consumers=8) as world:
+            for _ in range(1_100):
+                await asyncio.sleep(1.1)
+                world.server.end_watches()
+                world.check()
+            return world
+
+    world = run(main(), loop=loop)
+    assert world.most_requests[600.0] > 40
+
+
+def test_a_watch_that_is_never_accepted_leaves_no_view_healthy():
+    """A quiet watch is ended, and whoever takes the next one never answers: 90 s after the last
+    sign of life the view says that it is old, without waiting for more."""
+    loop = SimLoop()
+
+    async def main() -> None:
+        async with World(loop, "mute", services=1, consumers=1) as world:
+            (consumer,) = world.consumers
+            world.server.bookmarks = False
+            await asyncio.sleep(5.0)
+            world.churn.step()
+            await world.controller.settled()
+            heard = loop.time()
+            await asyncio.sleep(70.0)
+            assert consumer.view.stale_since is None
+            world.server.faults.add(Hang(), times=None)
+            world.server.end_watches()
+            await asyncio.sleep(heard + 90.0 - loop.time())
+            assert consumer.view.stale_since == pytest.approx(heard, abs=0.1)
+
+    run(main(), loop=loop)
 
 
 # --- the judge judges: each rule fails for a client that breaks it

@@ -8,7 +8,7 @@ something has been received.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kubbo.errors import ConfigError
@@ -194,16 +194,25 @@ class _Drive(Generic[T]):
                 return action
 
     async def _watch(self, action: Watch) -> Action:
+        opening = self._client.watch(
+            self._resource,
+            self._namespace,
+            label_selector=self._labels,
+            field_selector=self._fields,
+            resource_version=action.resource_version,
+            lifetime=action.timeout,
+            initial=action.initial,
+        )
         try:
-            async with self._client.watch(
-                self._resource,
-                self._namespace,
-                label_selector=self._labels,
-                field_selector=self._fields,
-                resource_version=action.resource_version,
-                lifetime=action.timeout,
-                initial=action.initial,
-            ) as stream:
+            async with AsyncExitStack() as stack:
+                if action.initial:
+                    stream = await stack.enter_async_context(opening)
+                else:
+                    try:  # as long as it is not accepted, it is as quiet as one that is
+                        async with self._until_due():
+                            stream = await stack.enter_async_context(opening)
+                    except TimeoutError:
+                        return self._view.reflector.handle_timer(self._now())
                 self._view.receive(Opened(), self._now())
                 return await self._read(stream)
         except (ApiError, ConfigError) as error:

@@ -27,7 +27,8 @@ faults in a second.
              |                                                       |
              +------- ended early: Wait up to a second,              |
              |        then Watch(version)                            |
-             +------- any failure: Wait (backoff, Retry-After),  ----+
+             +------- ended early again, and                         |
+             |        any failure: Wait (backoff, Retry-After),  ----+
                       then the same again, by List where it streamed
                       (403 on a watch, twice: then a List, so that the view still moves)
 
@@ -138,6 +139,7 @@ __all__ = [
 T = TypeVar("T")
 
 _PAGE = 500  # objects a page, as client-go asks for
+_MOST_OBJECTS = 200_000  # which nobody's namespace has, and memory has room for
 _ANY_VERSION = "0"
 _NEWEST_VERSION = ""
 _WATCH_SHORTEST, _WATCH_LONGEST = 300.0, 600.0
@@ -394,6 +396,7 @@ class Reflector(Generic[T]):
         self._wait_until = 0.0
         self._throttled = False
         self._hinted = float("-inf")
+        self._ended_early = float("-inf")
         self.hastened: Callable[[], None] | None = None
         self.items: dict[str, T] = {}
         self.synced = False
@@ -401,6 +404,11 @@ class Reflector(Generic[T]):
         self.stale_since: float | None = None
         self.failure: Failure | None = None
         self.counters = Counters()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the watch may follow a history that the server has left; see "Doubt"."""
+        return self._doubtful_from < float("inf")
 
     @property
     def resource_version(self) -> str:
@@ -450,7 +458,7 @@ class Reflector(Generic[T]):
         self.counters.silences += 1  # or the stream was away for so long
         reason = f"no event or bookmark for {_SILENCE:.0f} s"
         self._lose(Failure(0, reason))
-        return self._relist_in_its_place(now, reason)
+        return self._relist_in_its_place(now, reason, backs_off=False)  # it took 77 s anyway
 
     def handle_probe(self, found: Probe, now: float) -> Action | None:
         """What was found during a `Wait` with `probing`; None means: go on waiting."""
@@ -561,8 +569,13 @@ class Reflector(Generic[T]):
         return min(left, _LIST_TIMEOUT)
 
     def _receive_page(self, page: Page[T], now: float) -> Action:
+        known = len(self._listing.items)
         self._listing.items.update(page.items)
         if page.continue_token:
+            listed = len(self._listing.items)
+            if listed == known or listed > _MOST_OBJECTS:
+                self.counters.undecodable += 1
+                return self._resync(now, f"after {listed} objects a list does not come to its end")
             self._listing.continued = True
             within = self._time_to_list(now)
             return List(self._listing.resource_version, page.continue_token, within=within)
@@ -648,15 +661,17 @@ class Reflector(Generic[T]):
     def _receive_end(self, now: float) -> Action:
         lasted = now - self._watch_began
         if lasted < _TOO_SHORT or self._phase is _Phase.STREAMING:
-            return self._receive_failure(
-                Failure(0, f"the server ended the watch after {lasted:.1f} s"), now
-            )
-        if lasted < self._watch_timeout * _EARLY:  # as a server that shuts down does
-            self._doubt(now)
-            self.presence.break_off(now)
-            self._next = Watch(self._version, 0.0)
-            return self._wait(now, _EARLY_SPREAD * self._share())
-        return self._begin_watch(now)
+            return self._receive_failure(_cut_short(lasted), now)
+        if lasted >= self._watch_timeout * _EARLY:
+            return self._begin_watch(now)
+        self.presence.break_off(now)  # as a server that shuts down does
+        again = now < self._ended_early + Backoff.CALM
+        self._ended_early = now
+        if again:
+            return self._receive_failure(_cut_short(lasted), now)
+        self._doubt(now)
+        self._next = Watch(self._version, 0.0)
+        return self._wait(now, _EARLY_SPREAD * self._share())
 
     # -------------------------------------------------------------- trouble
     def _receive_failure(self, failure: Failure, now: float) -> Action:
@@ -695,7 +710,8 @@ class Reflector(Generic[T]):
             if not self._forbidden_again:
                 shortest, longest = 0.0, _FORBIDDEN_FIRST
             self._forbidden_again = True
-            return self._wait(now, self._rng.uniform(shortest, longest), probing=probing)
+            seconds = self._rng.uniform(shortest, longest) + self._asked_to_wait(failure)
+            return self._wait(now, seconds, probing=probing, throttled=throttled)
         if failure.status == 0 or (failure.status >= 500 and failure.retry_after is None):
             probing = True
         seconds = self._failures.delay(now) + self._asked_to_wait(failure)
@@ -714,13 +730,14 @@ class Reflector(Generic[T]):
     def _receive_list_refused(self, failure: Failure, now: float) -> Action:
         """A list's version is too old or too new, or its pages took too long."""
         listing = self._listing
-        if listing.continued:  # in one piece, then: that cannot expire half way
+        if listing.continued and listing.limit:  # in one piece, then: that cannot expire half way
             return self._begin_list(_NEWEST_VERSION, now, limit=0)
         if listing.resource_version != _NEWEST_VERSION:
             return self._begin_list(_NEWEST_VERSION, now)
         self._lose(failure)
         self._next = List(_NEWEST_VERSION, limit=listing.limit)
-        return self._wait(now, self._failures.delay(now) + self._asked_to_wait(failure))
+        seconds = self._failures.delay(now) + self._asked_to_wait(failure)
+        return self._wait(now, seconds, throttled=failure.retry_after is not None)
 
     def _resync(self, now: float, reason: str = "the version expired") -> Action:
         """List again, later each time, or it could run hot."""
@@ -731,12 +748,15 @@ class Reflector(Generic[T]):
         self._next = List(self._listing.resource_version, limit=self._listing.limit)
         return self._wait(now, self._resyncs.delay(now))
 
-    def _relist_in_its_place(self, now: float, reason: str) -> Action:
-        """List again when it is our turn among all who have to do so now."""
+    def _relist_in_its_place(self, now: float, reason: str, *, backs_off: bool = True) -> Action:
+        """List again when it is our turn among all who have to do so now.
+
+        Who has to list again and again waits longer each time, if it `backs_off`.
+        """
         self.counters.relists += 1
         self._next = Watch(self._version, 0.0, initial=True)
         seconds = self._time_to_place(now)
-        if not self.presence.take_relist():
+        if not self.presence.take_relist() and backs_off:
             delay = self._resyncs.delay(now)
             if self._resyncs.troubles > 1:
                 seconds += delay
@@ -798,6 +818,10 @@ class Reflector(Generic[T]):
     @staticmethod
     def _asked_to_wait(failure: Failure) -> float:
         return min(max(failure.retry_after or 0.0, 0.0), _RETRY_AFTER_MOST)
+
+
+def _cut_short(seconds: float) -> Failure:
+    return Failure(0, f"the server ended the watch after {seconds:.1f} s")
 
 
 def _unheard(seconds: float) -> Failure:

@@ -14,7 +14,7 @@ The watch that speaks for a Service is its source. Folding and unfolding start t
 first and keep the old ones, and each Service changes its source by itself, when the new one
 
 - has a whole list and is healthy,
-- has not failed since that list: what follows a broken stream may be an old history, and
+- has not broken since that list (the reflector's doubt): what follows may be an old history, and
 - is as of a version not older than the old one's last change of this Service.
 
 So a Service's view never goes back, never is empty in between, and misses nothing: at every
@@ -236,7 +236,7 @@ def _may_take_over(service: str, new: SlicesView, old: SlicesView) -> bool:
         return new.reflector.synced
     return (
         _is_well(new)
-        and new.clean
+        and not new.reflector.doubtful
         and _is_as_new(new.reflector.resource_version, old.version(service))
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubbo.naming.kubernetes.reflector import Changed, Failure
+from kubbo.naming.kubernetes.reflector import Changed
 from kubbo.naming.kubernetes.slices import SERVICE_LABEL
 
 if TYPE_CHECKING:
@@ -38,14 +38,10 @@ class SlicesView:
 
     Attributes:
         reflector: keeps the view; its driver tells events to `receive` of this object instead.
-        clean: whether nothing has failed since the last whole list. A watch that was resumed
-            after a failure may follow a history that the server has left (see the reflector's
-            doubt), so it takes over from nobody.
     """
 
     def __init__(self, reflector: Reflector[EndpointSlice]) -> None:
         self.reflector = reflector
-        self.clean = False
         self._groups: dict[str, _Group] = {}
         self._service_of: dict[str, str] = {}
         self._listed_version = ""
@@ -80,15 +76,12 @@ class SlicesView:
         reflector = self.reflector
         before = reflector.revision
         action = reflector.receive(event, now)
-        if isinstance(event, Failure):
-            self.clean = False
         if reflector.revision == before:
             return action
         match event:
             case Changed(_, name, _, version):
                 self._set(name, reflector.items.get(name), version)
             case _:  # a list is complete: it is another view
-                self.clean = True
                 self._replace(reflector.items.values(), reflector.resource_version)
         return action
 

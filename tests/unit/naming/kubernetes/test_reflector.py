@@ -160,6 +160,22 @@ def test_a_watch_that_the_server_ends_early_is_resumed_within_a_second() -> None
     assert script.timer() == Watch("10", 600.0)
 
 
+def test_a_server_that_ends_watches_early_again_and_again_is_asked_ever_more_slowly() -> None:
+    """Whatever makes it do so, once in two calm minutes is a shutdown and more often trouble."""
+    script = Script().watching()
+    waits = []
+    for _ in range(5):
+        wait = script.after(1.5, Ended())
+        assert isinstance(wait, Wait)
+        waits.append(wait.seconds)
+        script.timer()
+        script.tell(Opened())
+    assert waits == [1.0, 0.8, 1.6, 3.2, 6.4]
+    script.after(60, Bookmark("10"))
+    script.after(60, Bookmark("10"))
+    assert script.after(1, Ended()) == Wait(1.0)
+
+
 def test_a_watch_that_ends_at_once_is_a_failure() -> None:
     """A server that ends every watch at once is asked ever more slowly, not in a hot loop."""
     script = Script().watching()
@@ -217,6 +233,37 @@ def test_pages_that_expire_half_way_are_asked_for_in_one_piece() -> None:
     assert script.reflector.items == {"b": "v"}
 
 
+def test_pages_that_expire_though_none_were_asked_for_are_waited_for() -> None:
+    """A server that pages whatever the limit, and forgets its pages, is not asked in a hot loop."""
+    script = Script()
+    script.tell(Page({"a": "v"}, "10", "next"))
+    assert script.tell(GONE) == List("", limit=0)
+    script.tell(Page({"a": "v"}, "10", "next"))
+    assert script.tell(GONE) == Wait(0.8)
+    assert script.timer() == List("", limit=0)
+
+
+@pytest.mark.parametrize("page", [Page({}, "10", "on"), Page({"a": "v"}, "10", "on")])
+def test_a_list_without_an_end_is_given_up(page: Page[str]) -> None:
+    """A page that says that more follows, and has nothing new, is one that makes no sense."""
+    script = Script()
+    script.tell(Page({"a": "v"}, "10", "next"))
+    assert script.tell(page) == Wait(0.8)
+    assert script.timer() == List("0", limit=500)
+    assert not script.reflector.synced
+
+
+def test_a_list_without_measure_is_given_up() -> None:
+    """More objects than anybody has are not kept in memory."""
+    script = Script()
+    for number in range(5):
+        names = range(number * 50_000, (number + 1) * 50_000)
+        script.tell(Page({str(name): "v" for name in names}, "10", f"{number}"))
+    assert script.action == Wait(0.8)
+    assert script.reflector.failure is not None
+    assert "250000 objects" in script.reflector.failure.message
+
+
 def test_the_newest_refused_waits() -> None:
     """Even the last resort can be refused; then the reflector waits and asks for it again."""
     script = Script()
@@ -230,6 +277,9 @@ def test_too_large_for_the_newest_obeys_retry_after() -> None:
     script = Script()
     script.tell(TOO_LARGE)
     assert script.tell(TOO_LARGE) == Wait(1.8)
+    due = script.reflector.next_timer()
+    script.reflector.handle_hint(script.now)
+    assert script.reflector.next_timer() == due
 
 
 @pytest.mark.parametrize("status", [0, 401, 429, 500, 503, 504])
@@ -309,6 +359,16 @@ def test_forbidden_asks_every_25_seconds_and_heals() -> None:
     assert script.reflector.counters.forbidden == 7
 
 
+def test_forbidden_with_retry_after_waits_for_it_too() -> None:
+    """Whatever the status, a server that asks for time gets it."""
+    script = Script().watching()
+    script.now += SETTLED
+    for asked in (0.4, 3.0, 25.0, 25.0):
+        refused = Failure(403, "forbidden", retry_after=20.0)
+        assert script.after(1, refused) == Wait(asked + 20.0)
+        script.timer()
+
+
 def test_a_watch_that_is_forbidden_while_lists_are_not_still_moves_the_view() -> None:
     """With a Role that lacks `watch`, the view is listed again at the slow pace."""
     script = Script()
@@ -344,6 +404,17 @@ def test_silence_lists_within_90_seconds() -> None:
     assert script.reflector.counters.silences == 1
     assert script.timer() == List("12", limit=500)
     assert script.now < heard + 90
+
+
+def test_a_server_without_bookmarks_is_listed_within_90_seconds_each_time() -> None:
+    """A quiet collection costs a list every 77 s, however long it goes on, and no backoff."""
+    script = Script().watching()
+    for _ in range(20):
+        heard = script.now
+        assert script.timer() == Wait(SPREAD)
+        assert script.timer() == List("10", limit=500)
+        assert script.now < heard + 90
+        script.tell(Page({"a": "v"}, "10"), Opened())
 
 
 def test_an_accepted_watch_does_not_confirm_a_view() -> None:

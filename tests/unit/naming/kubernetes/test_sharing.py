@@ -438,6 +438,38 @@ def test_a_watch_that_was_resumed_takes_nothing_over():
     assert world.sharing.source("a") is not stream.view
 
 
+def test_a_watch_that_was_ended_early_takes_nothing_over():
+    """A server that shuts down may come back with another history, however cleanly it ended."""
+    world = folded(*"abc")
+    world.server.put("slice-1", "a")
+    world.calm(3)
+    world.join("d")
+    stream = world.streams[NAMESPACE]
+    stream.tell(Page({}, "10"))
+    stream.tell(Opened())
+    world.now += 30.0
+    stream.tell(Ended())
+    while not stream.open:
+        stream.step()
+    stream.tell(Bookmark("99"))
+    assert stream.view.reflector.stale_since is None
+    assert world.sharing.source("a") is not stream.view
+
+
+def test_a_watch_that_had_to_wait_takes_over():
+    """429 before it was opened says nothing of its history."""
+    world = folded(*"abc")
+    world.server.put("slice-1", "a")
+    world.calm(3)
+    world.join("d")
+    stream = world.streams[NAMESPACE]
+    stream.tell(Page({}, "10"))
+    stream.fail(429)
+    for _ in range(10):
+        stream.step()
+    assert world.sharing.source("a") is stream.view
+
+
 @pytest.mark.parametrize("count", [4, 6])
 def test_where_the_namespace_is_refused_single_watches_stay(count: int):
     """403 for the one and 200 for the others: everybody has a view, and the refused watch is
