@@ -266,9 +266,43 @@ async def test_a_refusal_carries_status_message_and_retry_after() -> None:
     assert failure.message.endswith("answered 429: slow down")
 
 
-@pytest.mark.parametrize("header", ["", "soon", "-5", "1e99", "9" * 400, "Wed, 21 Oct 2026"])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("1000000", 86_400.0),
+        ("9" * 400, 86_400.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 90.0),
+        ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400.0),
+    ],
+)
+async def test_a_server_asks_for_time_by_a_number_or_by_a_date(header: str, seconds: float) -> None:
+    """Seconds, or a date on the server's own clock; a day at most."""
+
+    async def answer(_: web.Request) -> web.Response:
+        headers = {"Retry-After": header, "Date": "Wed, 21 Oct 2026 07:26:30 GMT"}
+        return web.Response(status=503, headers=headers)
+
+    assert (await failure_of(answer)).retry_after == seconds
+
+
+@pytest.mark.parametrize("seconds", [-1, -(10**400), 10**400])
+async def test_a_status_that_asks_for_any_number_of_seconds_is_no_crash(seconds: int) -> None:
+    """In a Status a number may have any length and sign."""
+
+    async def answer(_: web.Request) -> web.Response:
+        text = f'{{"kind":"Status","code":429,"details":{{"retryAfterSeconds":{seconds}}}}}'
+        return web.Response(status=429, text=text, content_type="application/json")
+
+    assert (await failure_of(answer)).retry_after == (0.0 if seconds < 0 else 86_400.0)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "soon", "-5", "1e99", "7 s", "Wed, 21 Oct", "Wed, 31 Feb 2"]
+)
 async def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(header: str) -> None:
-    """Only a plain number counts."""
+    """What is neither a number nor a date does not count."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=503, text="busy", headers={"Retry-After": header})
@@ -487,6 +521,17 @@ async def test_half_a_line_at_the_end_of_a_watch() -> None:
     """An event without its newline is no event."""
     async with serving(streaming(LINES)) as peer, client(peer) as api:
         assert await read(api) == [Bookmark("8")]
+
+
+async def test_an_error_at_the_end_of_a_watch_needs_no_newline() -> None:
+    """A body of a known length may be one event: an ERROR counts, and half of it does not."""
+    gone = b'{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}'
+    async with serving(streaming(gone)) as peer, client(peer) as api:
+        (failure,) = await read(api)
+    assert isinstance(failure, Failure)
+    assert failure.status == 410
+    async with serving(streaming(gone[:-1])) as peer, client(peer) as api:
+        assert await read(api) == []
 
 
 async def test_a_watch_that_breaks() -> None:

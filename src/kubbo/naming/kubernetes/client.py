@@ -19,6 +19,7 @@ import re
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 from urllib.parse import quote
 
@@ -85,7 +86,7 @@ _TEXT_SHOWN = 300  # characters of a server's message that are passed on
 # The kernel looks at the time when a probe is due: after 10, 14, 18 s, and gives up after 22 s.
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_PROBES = 10, 4, 3
 _USER_TIMEOUT_MS = 20_000
-_DIGITS = re.compile(r"[0-9]{1,6}")
+_DIGITS = re.compile(r"[0-9]+")
 _TOO_LARGE = "ResourceVersionTooLarge"
 _END_OF_INITIAL = "k8s.io/initial-events-end"
 _EVENT_TYPES = {"ADDED", "MODIFIED", "DELETED"}
@@ -407,12 +408,11 @@ class ClusterClient:
             status = msgspec.json.decode(body, type=Status)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             status = Status(message=_shown(body.decode("utf-8", "replace")))
-        seconds = response.headers.get("Retry-After", "")
         raise ApiError(
             _failure(
                 status,
                 code=response.status,
-                retry_after=float(seconds) if _DIGITS.fullmatch(seconds) else None,
+                retry_after=_retry_after(response.headers),
                 server=self.access.server,
             ),
             _missing(status) if response.status == 404 else ("", ""),
@@ -511,7 +511,9 @@ class WatchStream(Generic[T]):
                     Failure(0, f"{self._server} broke off the watch: {_shown(reason)}")
                 ) from None
             if not chunk:
-                return []  # half a line at the end is no event: it comes again
+                # Half a line at the end is no event: it comes again. An error may end without one.
+                event = decode_event(self._resource, self._lines.take_rest(), self._server)
+                return [event] if isinstance(event, Failure) else []
             lines = self._lines.feed(chunk)
             if lines is None:
                 return [Undecodable(f"a watch event has more than {self._max_line_bytes} bytes")]
@@ -525,6 +527,11 @@ class LineBuffer:
     def __init__(self, most: int) -> None:
         self._most = most
         self._rest = bytearray()
+
+    def take_rest(self) -> bytes:
+        """What has no end of a line yet; it is gone from here."""
+        rest, self._rest = bytes(self._rest), bytearray()
+        return rest
 
     def feed(self, data: bytes) -> list[bytes] | None:
         """The lines that are complete now, without empty ones; None when one is too long."""
@@ -581,11 +588,25 @@ _LONGEST_WAIT = 24 * 3600
 """Seconds; a server's number may have any length, and the reflector waits less anyway."""
 
 
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait, by their number or by a date on the server's clock."""
+    text = headers.get("Retry-After", "")
+    if _DIGITS.fullmatch(text):
+        return float(int(text)) if len(text) <= len(str(_LONGEST_WAIT)) else float(_LONGEST_WAIT)
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(headers.get("Date", ""))
+        seconds = (until - now).total_seconds()
+    except (TypeError, ValueError, OverflowError):  # no dates, or of one of them no time zone
+        return None
+    return max(0.0, min(seconds, float(_LONGEST_WAIT)))
+
+
 def _failure(status: Status, *, code: int, retry_after: float | None, server: str) -> Failure:
     details = status.details
     causes = (details.causes if details is not None else None) or ()
     if retry_after is None and details is not None and details.retry_after_seconds:
-        retry_after = float(min(details.retry_after_seconds, _LONGEST_WAIT))
+        retry_after = float(max(0, min(details.retry_after_seconds, _LONGEST_WAIT)))
     text = _shown(status.message or status.reason)
     return Failure(
         code,
