@@ -88,8 +88,8 @@ def test_one_call_from_a_shell_to_java(
 
 def test_why_there_is_no_provider(namespace: Namespace) -> None:
     """No such Service, no ready pod, no such port, no permission: four different answers, each
-    with the next thing to do, and exit code 3; what may not be listed comes with the Role that
-    would allow it, and that Role does allow it.
+    with the next thing to do, and exit code 3; what may not be listed comes with the Role and the
+    RoleBinding that would allow it, and they do allow it.
     """
     reader = namespace.identity("consumer", READ_SLICES, READ_SERVICES)
     nobody = namespace.identity("nobody")
@@ -127,10 +127,7 @@ def test_why_there_is_no_provider(namespace: Namespace) -> None:
 
     manifest = forbidden[forbidden.index("apiVersion:") :]
     documents = [each for each in yaml.safe_load_all(manifest) if each]
-    assert [each["kind"] for each in documents] == ["Role"]
-    namespace.apply(yaml.safe_dump(documents[0]))
-    role = documents[0]["metadata"]["name"]
-    account = f"{namespace.name}:nobody"
-    namespace.kubectl("create", "rolebinding", "allow", "--role", role, "--serviceaccount", account)
+    assert [each["kind"] for each in documents] == ["Role", "RoleBinding"]
+    namespace.apply(yaml.safe_dump_all(documents))
     code, state, allowed = ask("unready", nobody.kubeconfig)
     assert (code, state, allowed) == (3, "absent", unready)

@@ -116,7 +116,7 @@ def test_the_command_explains_what_is_in_the_cluster(namespace: Namespace) -> No
     assert shown.returncode == 0, shown.stderr
     answer = json.loads(shown.stdout)
     assert (answer["value"], answer["layers"][0]["place"]) == (700, f"{source}/kubbo.yaml:1:12")
-    namespace.kubectl("delete", "rolebinding", f"kubbo-config-{NAME}")
+    namespace.kubectl("delete", "rolebinding", f"kubbo-config:{namespace.name}:{ACCOUNT}:{NAME}")
     selected = f"{reader.maps}?fieldSelector=metadata.name%3D{NAME}"
     eventually(lambda: reader.status(selected) == 403, "the Role is gone")
     shown = run(*arguments, reader.kubeconfig)

@@ -40,21 +40,27 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 class Consumer:
     """A service account that has what `kubbo rbac TARGET` printed, and nothing else."""
 
-    def __init__(self, namespace: Namespace, target: str) -> None:
+    def __init__(self, namespace: Namespace, target: str, account: str = ACCOUNT) -> None:
         self.namespace = namespace
         self.plane = namespace.control_plane
-        namespace.kubectl("create", "serviceaccount", ACCOUNT)
-        printed = run("rbac", target, "-n", namespace.name, "--service-account", ACCOUNT)
-        assert printed.returncode == 0, printed.stderr
-        self.manifest = printed.stdout
-        self.plane.kubectl("apply", "-f", "-", input=self.manifest)
-        self.token = self.plane.token(namespace.name, ACCOUNT)
+        self.account = account
+        namespace.kubectl("create", "serviceaccount", account)
+        self.manifest = self.allow(target)
+        self.token = self.plane.token(namespace.name, account)
         self.kubeconfig = self.plane.write_kubeconfig(
-            namespace.directory / "consumer.kubeconfig",
+            namespace.directory / f"{account[:20]}.kubeconfig",
             {"token": self.token},
             namespace=namespace.name,
         )
         eventually(lambda: self.status(self.slices()) == 200, "the Role is in force")
+
+    def allow(self, target: str, *options: str) -> str:
+        """Apply what is printed for it; returns that."""
+        own = ("-n", self.namespace.name, "--service-account", self.account)
+        printed = run("rbac", target, *own, *options)
+        assert printed.returncode == 0, printed.stderr
+        self.plane.kubectl("apply", "--warnings-as-errors", "-f", "-", input=printed.stdout)
+        return printed.stdout
 
     def slices(self, namespace: str | None = None) -> str:
         name = self.namespace.name if namespace is None else namespace
@@ -112,6 +118,28 @@ def test_everything_else_is_refused(namespace: Namespace, control_plane: Control
     }
 
 
+def test_what_one_is_given_is_not_taken_from_another(
+    namespace: Namespace, control_plane: ControlPlane
+) -> None:
+    """Two consumers of one namespace, one of which was given more before: both keep all."""
+    target = f"kubernetes:///greeter.{namespace.name}:dubbo"
+    first = Consumer(namespace, target)
+    first.allow(target, "--diagnose")
+    pods = f"/api/v1/namespaces/{namespace.name}/pods"
+    eventually(lambda: first.status(pods) == 200, "it may list pods")
+    second = Consumer(namespace, target, "a" * 253)
+    first.allow(target)
+    last = Consumer(namespace, target, "last")  # when it is in force, so is what was before
+    for each in (first, second, last):
+        assert each.status(each.slices()) == 200
+    assert first.status(pods) == 200
+    assert second.status(pods) == 403
+    control_plane.kubectl("delete", "-f", "-", input=first.allow(target))
+    eventually(lambda: first.status(first.slices()) == 403, "what it was given is gone")
+    assert second.status(second.slices()) == 200
+    assert first.status(pods) == 200
+
+
 @pytest.mark.root
 async def test_everything_works_under_that_role(
     namespace: Namespace, provider_address: Callable[[], str]
@@ -148,25 +176,29 @@ async def test_everything_works_under_that_role(
 
 
 async def test_without_the_role_the_error_has_it(namespace: Namespace) -> None:
-    """Taken away, the failure prints the very Role; applied again, the view heals by itself."""
+    """Taken away, the failure prints the very Role and binding; applied, the view heals by
+    itself."""
     namespace.service("greeter")
     namespace.pod("one", "10.244.9.1", app="greeter")
     target = f"kubernetes:///greeter.{namespace.name}:dubbo"
     consumer = await asyncio.to_thread(Consumer, namespace, target)
-    await asyncio.to_thread(namespace.kubectl, "delete", "rolebinding", "kubbo-consumer")
+    manifest = consumer.manifest.partition("\n")[2]  # after the comment
+    await asyncio.to_thread(
+        namespace.control_plane.kubectl, "delete", "-f", "-", input=consumer.manifest
+    )
     await asyncio.to_thread(
         eventually, lambda: consumer.status(consumer.slices()) == 403, "the Role is gone"
     )
-    role = consumer.manifest.partition("---\n")[0]
     async with kubbo.NamingContext(kubeconfig=consumer.kubeconfig, environ={}) as context:
         healed = False
 
         def until(said: object) -> bool:
             nonlocal healed
             if isinstance(said, Failed) and not healed:
-                assert role in str(said.error)
+                assert manifest in f"{said.error}\n"
                 healed = True
-                namespace.control_plane.kubectl("apply", "-f", "-", input=consumer.manifest)
+                told = str(said.error)[str(said.error).index("apiVersion:") :]
+                namespace.control_plane.kubectl("apply", "-f", "-", input=told)
             return healed and isinstance(said, Members)
 
         await check_resolver(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from kubbo.cli.options import cluster_options, own_namespace
 from kubbo.cli.output import write_line
-from kubbo.errors import UsageError
 from kubbo.naming.target import FailoverTarget, KubernetesTarget, parse_target
 
 if TYPE_CHECKING:
     from kubbo.naming.target import DnsTarget, StaticTarget
-
-_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_ACCOUNT: Final = re.compile(rf"{_NAMESPACE.pattern}(\.{_NAMESPACE.pattern})*")
 
 
 @click.command(
@@ -58,64 +53,51 @@ def rbac(
 ) -> None:
     """Print the Role and RoleBinding that a consumer of each TARGET needs.
 
-    One pair for each namespace that providers are in, never a ClusterRole. Without a TARGET it
-    is the consumer's own namespace, which is also that of a target that names none: that of
-    --namespace, else of the credentials, else "default".
+    One pair for each namespace that providers are in, never a ClusterRole; one more for each of
+    --diagnose and --config. Their names have the purpose and the service account, so that one
+    pair takes nothing away that another gave. Without a TARGET it is the consumer's own
+    namespace, which is also that of a target that names none: that of --namespace, else of the
+    credentials, else "default".
     """
     # Imported when the command runs, not with the command line.
     from kubbo.live.open import CONFIG_MAP_SCHEME, parse_config_map  # noqa: PLC0415
-    from kubbo.naming.kubernetes.explain import (  # noqa: PLC0415
-        config_role_name,
-        config_role_yaml,
-        role_binding_yaml,
-        role_yaml,
+    from kubbo.manifests.names import LABEL, SUBDOMAIN, check_name  # noqa: PLC0415
+    from kubbo.naming.kubernetes.roles import (  # noqa: PLC0415
+        Subject,
+        diagnosing,
+        finding,
+        watching_config_map,
     )
 
     parsed = [one for text in targets for one in _parts(text)]
-    own = _checked(namespace or own_namespace(kubeconfig, context), _NAMESPACE, "namespace")
+    own = check_name(namespace or own_namespace(kubeconfig, context), LABEL, "namespace")
     account_namespace, colon, account = service_account.rpartition(":")
-    _checked(account, _ACCOUNT, "service account")
-    account_namespace = _checked(account_namespace, _NAMESPACE, "namespace") if colon else own
+    check_name(account, SUBDOMAIN, "service account")
+    subject = Subject(account, check_name(account_namespace, LABEL, "namespace") if colon else own)
     namespaces = [one.namespace or own for one in parsed if isinstance(one, KubernetesTarget)] or (
         [] if parsed else [own]
     )
     for one in parsed:
         if not isinstance(one, KubernetesTarget):
             write_line(f"# {one} needs no permission in the cluster")
-    documents = [
-        document
+    grants = [
+        make(each, subject)
         for each in dict.fromkeys(namespaces)
-        for document in (
-            role_yaml(each, diagnose=diagnose),
-            role_binding_yaml(each, service_account=account, account_namespace=account_namespace),
-        )
+        for make in ((finding, diagnosing) if diagnose else (finding,))
     ]
     if source is not None and not source.startswith(CONFIG_MAP_SCHEME.rstrip("/")):
         write_line(f"# {source} needs no permission in the cluster")
     elif source is not None:
         name, its_namespace = parse_config_map(source)
-        _checked(its_namespace or own, _NAMESPACE, "namespace")
-        documents += [
-            config_role_yaml(its_namespace or own, name),
-            role_binding_yaml(
-                its_namespace or own,
-                service_account=account,
-                account_namespace=account_namespace,
-                role=config_role_name(name),
-            ),
-        ]
-    if documents:
-        write_line("---\n".join(documents).removesuffix("\n"))
+        its_namespace = check_name(its_namespace or own, LABEL, "namespace")
+        grants.append(watching_config_map(its_namespace, name, subject))
+    if grants:
+        write_line(
+            "# Named after purpose and account: this takes nothing away that was given before."
+        )
+        write_line("---\n".join(map(str, grants)).removesuffix("\n"))
 
 
 def _parts(text: str) -> tuple[KubernetesTarget | DnsTarget | StaticTarget, ...]:
     target = parse_target(text)
     return target.targets if isinstance(target, FailoverTarget) else (target,)
-
-
-def _checked(name: str, form: re.Pattern[str], kind: str) -> str:
-    if not form.fullmatch(name) or len(name) > 253:
-        raise UsageError(
-            f"{name!r} cannot be the name of a {kind}: write lower-case letters, digits and '-'"
-        )
-    return name

@@ -12,7 +12,7 @@ from kubbo.config.configuration import is_configuration_file
 from kubbo.errors import ConfigError
 from kubbo.live.source import Files, Unavailable
 from kubbo.naming.kubernetes.configmap import watch_config_map
-from kubbo.naming.kubernetes.explain import config_role_yaml
+from kubbo.naming.kubernetes.explain import forbidden_config_map
 from kubbo.naming.kubernetes.objects import ConfigMap
 from kubbo.naming.kubernetes.reflector import Failure
 
@@ -75,8 +75,4 @@ class ConfigMapSource:
     def _reason(self, failure: Failure, namespace: str) -> str:
         if failure.status != _FORBIDDEN:
             return failure.message
-        return (
-            f"not allowed to watch the ConfigMap {self._name!r} in namespace {namespace!r}: "
-            f"{failure.message}. Apply this Role, and a RoleBinding for the service account (or "
-            f"mount the ConfigMap, which needs none):\n{config_role_yaml(namespace, self._name)}"
-        )
+        return forbidden_config_map(failure.message, name=self._name, namespace=namespace)

@@ -1,26 +1,24 @@
 """What the pods of an application may ask of the API server: nothing, unless they consume.
 
 Who calls others finds them by listing and watching EndpointSlices, and gets the
-Role that `kubbo rbac` prints, in each namespace that it finds providers in. Role and binding
+rules that `kubbo rbac` prints, in each namespace that it finds providers in. Role and binding
 are named after the service account: with one name for all, the binding of the application
 that is applied last would take away what the one before it was given.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from kubbo.manifests.names import derived
-from kubbo.naming.kubernetes.explain import role_binding_yaml, role_yaml
+from kubbo.naming.kubernetes.roles import Subject, finding
 
 if TYPE_CHECKING:
     from kubbo.manifests.application import Application
 
 __all__ = ["access"]
-
-_LONGEST: Final = 253
 
 
 def access(application: Application) -> list[dict[str, Any]]:
@@ -35,19 +33,12 @@ def access(application: Application) -> list[dict[str, Any]]:
                 "automountServiceAccountToken": False,  # the pod decides
             }
         )
-    name = derived(f"{application.namespace}-{application.account}", "kubbo-consumer", _LONGEST)
+    account = Subject(application.account, application.namespace)
+    name = derived(f"{application.namespace}-{application.account}", "kubbo-consumer", 253)
     consumed = (one.namespace or application.namespace for one in application.consumes)
     for namespace in dict.fromkeys(consumed):
-        role = yaml.safe_load(role_yaml(namespace))
-        binding = yaml.safe_load(
-            role_binding_yaml(
-                namespace,
-                service_account=application.account,
-                account_namespace=application.namespace,
-                role=name,
-            )
-        )
-        for each in (role, binding):
+        grant = finding(namespace, account, name=name)
+        for each in (yaml.safe_load(grant.role), yaml.safe_load(grant.binding)):
             each["metadata"] = {**application.metadata(name), "namespace": namespace}
-        made += [role, binding]
+            made.append(each)
     return made

@@ -169,7 +169,10 @@ def test_rbac_for_a_configuration():
     arguments = ["rbac", "static:///10.0.0.1:1", "-n", "web", "--config"]
     shown = CliRunner().invoke(kubbo, [*arguments, "configmap:///kubbo.shop"], env=env)
     role, binding = yaml.safe_load_all(shown.stdout)
-    assert role["metadata"] == {"name": "kubbo-config-kubbo", "namespace": "shop"}
+    assert role["metadata"] == {
+        "name": "kubbo-config:web:default:kubbo",
+        "namespace": "shop",
+    }
     assert role["rules"] == [
         {
             "apiGroups": [""],

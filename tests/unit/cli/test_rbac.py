@@ -107,8 +107,48 @@ def test_mistakes_are_told(arguments):
 
 def test_pods_are_added_by_wish():
     """Without `--diagnose` nobody may see a pod; with it they are listed, and no more."""
-    plain, _ = objects("kubernetes:///greeter.shop")
-    asking, _ = objects("kubernetes:///greeter.shop", "--diagnose")
+    plain = objects("kubernetes:///greeter.shop")
+    asking = objects("kubernetes:///greeter.shop", "--diagnose")
     assert "pods" not in str(plain)
-    assert asking["rules"][:-1] == plain["rules"]
-    assert asking["rules"][-1] == {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+    assert asking[:2] == plain
+    role, binding = asking[2:]
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    assert binding["subjects"] == plain[1]["subjects"]
+
+
+def applied(*runs):
+    """What `kubectl apply` leaves of several runs: the last object of each name."""
+    target = "kubernetes:///greeter.shop"
+    return {
+        (each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each
+        for arguments in runs
+        for each in objects(target, *arguments)
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["-n", "web", "--service-account", "billing"],
+        ["-n", "team", "--service-account", "checkout"],
+        ["-n", "web", "--service-account", "checkout", "--diagnose"],
+        ["-n", "web", "--service-account", "checkout", "--config", "configmap:///a.shop"],
+        ["-n", "web", "--service-account", "checkout", "--config", "configmap:///b.shop"],
+        ["-n", "web", "--service-account", "billing", "--config", "configmap:///a.shop"],
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--diagnose"], ["--config", "configmap:///a.shop"]])
+def test_a_run_takes_nothing_away_that_another_gave(options, other):
+    """To another account, or to the same for another purpose, in either order."""
+    one = ["-n", "web", "--service-account", "checkout", *options]
+    for runs in ((one, other), (other, one)):
+        together = applied(*runs)
+        for run_ in runs:
+            alone = applied(run_)
+            assert {name: together[name] for name in alone} == alone
+
+
+def test_that_is_said_in_a_comment():
+    """Whoever reads the names sees why they are long."""
+    comment, *_ = run("kubernetes:///greeter.shop").stdout.splitlines()
+    assert comment.startswith("# Named after purpose and account")

@@ -28,6 +28,7 @@ from kubbo.naming import (
     parse_target,
 )
 from kubbo.naming.kubernetes.resolver import KubernetesResolver
+from kubbo.naming.kubernetes.roles import Subject, finding
 from kubbo.naming.mapped import map_in_context
 from kubbo.sim.apiserver import Answer, ApiServer, Cut, Rule
 
@@ -202,13 +203,13 @@ async def test_a_wrong_port_is_told_before_there_is_a_pod(
 
 
 async def test_forbidden(server: ApiServer, context: NamingContext) -> None:
-    """Cause four: the Role that would allow it is printed."""
+    """Cause four: the Role and the RoleBinding that would allow it are printed."""
     server.access.grant("consumer", "system:serviceaccount:shop:default")
     async with watching(opened(context)) as published:
         error = str((await published.failed()).error)
     assert "not allowed to list and watch EndpointSlices in namespace 'shop'" in error
     assert "kind: Role\n" in error
-    assert "resources: [endpointslices]\n  verbs: [get, list, watch]" in error
+    assert error.endswith(str(finding(SHOP, Subject("default", SHOP))))
 
 
 async def test_reading_services_is_not_needed(server: ApiServer, context: NamingContext) -> None:

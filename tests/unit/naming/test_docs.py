@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kubbo.model import ServiceKey
 from kubbo.naming import Failover, NamingContext, parse_target, service_name
-from kubbo.naming.kubernetes.explain import role_yaml
+from kubbo.naming.kubernetes.roles import Subject, finding
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "naming.md").read_text(encoding="utf-8")
@@ -24,8 +24,8 @@ def test_the_table_of_the_rule() -> None:
 
 
 def test_the_role() -> None:
-    """The Role on the page is the one that an error prints."""
-    assert role_yaml("shop") in PAGE
+    """The Role on the page is the one that is printed."""
+    assert finding("shop", Subject("checkout", "web")).role in PAGE
 
 
 def test_the_forms_of_targets() -> None:

@@ -5,6 +5,7 @@
     reflector.py    lists and watches until the view is right            (pure)
     slices.py       the slices of one Service -> endpoints               (pure)
     explain.py      why there is no provider, in one paragraph           (pure)
+    roles.py        what a consumer has to be allowed, to apply          (pure)
     services.py     Services by name and by annotation
     resolver.py     drives the reflector and publishes resolutions
 

@@ -7,31 +7,21 @@ text, so that each can be tested as what a person reads.
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING
 
+from kubbo.naming.kubernetes.roles import finding, refused, watching_config_map
 from kubbo.naming.kubernetes.slices import Verdict
 
 if TYPE_CHECKING:
     from kubbo.naming.kubernetes.objects import Service
     from kubbo.naming.kubernetes.pods import PodsSeen
+    from kubbo.naming.kubernetes.roles import Grant
     from kubbo.naming.kubernetes.slices import Joined
     from kubbo.naming.target import Port
 
-__all__ = [
-    "absent",
-    "config_role_name",
-    "config_role_yaml",
-    "forbidden",
-    "role_binding_yaml",
-    "role_yaml",
-    "unreachable",
-]
+__all__ = ["absent", "forbidden", "forbidden_config_map", "unreachable"]
 
-_ROLE = "kubbo-consumer"
-_PLAIN = re.compile(r"[a-z][a-z0-9.-]*")
-_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # of YAML 1.1
+_NOBODY = 'User "system:anonymous" '
 
 
 def absent(
@@ -156,12 +146,34 @@ def _selector(found: Service | None, *, flag: str = " -l ") -> str:
 
 
 def forbidden(message: str, *, namespace: str, source: str) -> str:
-    """The token may not list EndpointSlices."""
+    """The token may not list EndpointSlices. `message` says who the server takes us for."""
     return (
         f"not allowed to list and watch EndpointSlices in namespace {namespace!r} (asked with "
-        f"{source}): {message}. Apply this Role, and a RoleBinding for the consumer's service "
-        f"account:\n{role_yaml(namespace)}"
+        f"{source}): {message}. "
+        + _apply(finding(namespace, refused(message, "endpointslices")), message)
     )
+
+
+def forbidden_config_map(message: str, *, name: str, namespace: str) -> str:
+    """The token may not list one ConfigMap."""
+    return (
+        f"not allowed to watch the ConfigMap {name!r} in namespace {namespace!r}: {message}. Mount "
+        "it, which needs no permission; or a"
+        + _apply(watching_config_map(namespace, name, refused(message, "configmaps")), message)[1:]
+    )
+
+
+def _apply(grant: Grant, message: str) -> str:
+    if grant.subject is not None:
+        given = f"Apply this Role, and this RoleBinding for the {grant.subject}"
+    elif _NOBODY in message:
+        given = (
+            "Check the credentials first, the server takes us for nobody. The consumer needs this "
+            "Role, and a RoleBinding for its service account"
+        )
+    else:
+        given = "Apply this Role, and a RoleBinding for the consumer's service account"
+    return f"{given}:\n{grant}"
 
 
 def unreachable(message: str, *, source: str) -> str:
@@ -170,78 +182,3 @@ def unreachable(message: str, *, source: str) -> str:
         f"the API server gives no answer (asked with {source}): {message}; retrying. "
         "Check the address, the network and the credentials with `kubectl version`"
     )
-
-
-def role_yaml(namespace: str, *, diagnose: bool = False) -> str:
-    """The least Role with which a consumer finds the providers of a namespace.
-
-    With `diagnose` it may also ask pods why they are not ready.
-    """
-    pods = '- apiGroups: [""]\n  resources: [pods]\n  verbs: [list]\n' if diagnose else ""
-    return (
-        "apiVersion: rbac.authorization.k8s.io/v1\n"
-        "kind: Role\n"
-        "metadata:\n"
-        f"  name: {_ROLE}\n"
-        f"  namespace: {_scalar(namespace)}\n"
-        "rules:\n"
-        "- apiGroups: [discovery.k8s.io]\n"
-        "  resources: [endpointslices]\n"
-        "  verbs: [get, list, watch]\n"
-        '- apiGroups: [""]\n'
-        "  resources: [services]\n"
-        "  verbs: [get, list, watch]\n"
-        f"{pods}"
-    )
-
-
-def config_role_yaml(namespace: str, name: str) -> str:
-    """The least Role with which one ConfigMap is watched."""
-    return (
-        "apiVersion: rbac.authorization.k8s.io/v1\n"
-        "kind: Role\n"
-        "metadata:\n"
-        f"  name: {_scalar(config_role_name(name))}\n"
-        f"  namespace: {_scalar(namespace)}\n"
-        "rules:\n"
-        '- apiGroups: [""]\n'
-        "  resources: [configmaps]\n"
-        f"  resourceNames: [{_scalar(name)}]\n"
-        "  verbs: [get, list, watch]\n"
-    )
-
-
-def config_role_name(name: str) -> str:
-    """The name of that Role: one for each ConfigMap."""
-    return f"kubbo-config-{name}"[:253].rstrip("-.")
-
-
-def role_binding_yaml(
-    namespace: str,
-    *,
-    service_account: str = "default",
-    account_namespace: str = "",
-    role: str = _ROLE,
-) -> str:
-    """The RoleBinding that gives that Role, or another one, to a service account."""
-    return (
-        "apiVersion: rbac.authorization.k8s.io/v1\n"
-        "kind: RoleBinding\n"
-        "metadata:\n"
-        f"  name: {_scalar(role)}\n"
-        f"  namespace: {_scalar(namespace)}\n"
-        "roleRef:\n"
-        "  apiGroup: rbac.authorization.k8s.io\n"
-        "  kind: Role\n"
-        f"  name: {_scalar(role)}\n"
-        "subjects:\n"
-        "- kind: ServiceAccount\n"
-        f"  name: {_scalar(service_account)}\n"
-        f"  namespace: {_scalar(account_namespace or namespace)}\n"
-    )
-
-
-def _scalar(name: str) -> str:
-    """A name as YAML, which would read `1e3` as a number and `on` as a truth."""
-    plain = _PLAIN.fullmatch(name) and name not in _WORDS
-    return name if plain else json.dumps(name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
-from kubbo.naming.kubernetes.explain import absent, forbidden, role_binding_yaml, role_yaml
+from kubbo.naming.kubernetes.explain import absent, forbidden, forbidden_config_map
 from kubbo.naming.kubernetes.objects import Service, ServicePort, ServiceSpec
 from kubbo.naming.kubernetes.pods import PodsSeen
+from kubbo.naming.kubernetes.roles import Subject, finding, watching_config_map
 from kubbo.naming.kubernetes.slices import Joined, Verdict
 
 DUBBO = ServicePort("dubbo", 80, 20880)
@@ -76,19 +76,40 @@ def test_reasons(text: str, says: str) -> None:
     assert "'greeter' in namespace 'shop'" in text
 
 
-def test_the_role_and_its_binding_are_manifests() -> None:
-    """What is printed can be applied: reading alone, in one namespace, never cluster-wide."""
-    role = yaml.safe_load(role_yaml("shop"))
-    assert (role["kind"], role["metadata"]["namespace"]) == ("Role", "shop")
-    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
-    assert "pods" not in role_yaml("shop")
-    asking = yaml.safe_load(role_yaml("shop", diagnose=True))["rules"]
-    assert asking == [*role["rules"], {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
-    binding = yaml.safe_load(
-        role_binding_yaml("shop", service_account="web", account_namespace="front")
+def denied(user: str, resource: str = "endpointslices") -> str:
+    return f'answered 403: {resource} is forbidden: User "{user}" cannot list resource "{resource}"'
+
+
+def test_a_refusal_has_the_role_and_the_binding() -> None:
+    """That would allow it, for whom the server has named; only the Role where that is nobody."""
+    checkout = Subject("checkout", "web")
+    account = "system:serviceaccount:web:checkout"
+    text = forbidden(denied(account), namespace="shop", source="the test")
+    assert text.endswith(
+        "Apply this Role, and this RoleBinding for the service account 'checkout' of namespace "
+        f"'web':\n{finding('shop', checkout)}"
     )
-    assert binding["roleRef"]["name"] == role["metadata"]["name"]
-    assert binding["subjects"] == [
-        {"kind": "ServiceAccount", "name": "web", "namespace": "front"},
-    ]
-    assert role_yaml("shop") in forbidden("no", namespace="shop", source="the test")
+    text = forbidden(denied("jane"), namespace="shop", source="the test")
+    assert text.endswith(f" for the user 'jane':\n{finding('shop', Subject('jane'))}")
+    text = forbidden("no", namespace="shop", source="the test")
+    assert text.endswith(
+        "Apply this Role, and a RoleBinding for the consumer's service account:\n"
+        f"{finding('shop').role}"
+    )
+
+
+def test_a_server_that_takes_us_for_nobody_is_told() -> None:
+    """Everybody would get what is given to `system:anonymous`: the credentials are the trouble."""
+    text = forbidden(denied("system:anonymous"), namespace="shop", source="the test")
+    assert "Check the credentials first, the server takes us for nobody" in text
+    assert text.endswith(finding("shop").role)
+
+
+def test_a_refused_config_map_has_them_too() -> None:
+    """Those that `kubbo rbac --config` prints."""
+    message = denied("system:serviceaccount:web:checkout", "configmaps")
+    text = forbidden_config_map(message, name="flags", namespace="shop")
+    assert "'flags' in namespace 'shop': answered 403" in text
+    assert text.endswith(str(watching_config_map("shop", "flags", Subject("checkout", "web"))))
+    text = forbidden_config_map("no", name="flags", namespace="shop")
+    assert text.endswith(watching_config_map("shop", "flags").role)
