@@ -1,0 +1,96 @@
+"""TLS to the API server: whom we trust, and our certificate.
+
+CA bundles and certificates are replaced while a process runs, by their issuer or with the volume
+they are in. Each request asks for a context, which is made again when a file changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubbo.errors import ConfigError
+from kubbo.naming.kubernetes.files import file_signature, read_file
+
+__all__ = ["TlsFiles"]
+
+
+@dataclass(slots=True)
+class TlsFiles:
+    """What a TLS context is made of: paths, or PEM texts where a kubeconfig embeds them.
+
+    Everything is read again when a file changed; a context is kept as long as none did.
+    """
+
+    ca_file: Path | None = None
+    ca_pem: str = field(default="", repr=False)
+    certificate_file: Path | None = None
+    certificate_pem: str = field(default="", repr=False)
+    key_file: Path | None = field(default=None)
+    key_pem: str = field(default="", repr=False)
+    verify: bool = True
+    server_name: str = ""
+    source: str = ""
+    _signature: object = field(default=None, init=False, repr=False)
+    _context: ssl.SSLContext | None = field(default=None, init=False, repr=False)
+
+    async def context(self, plugin_certificate: tuple[str, str] | None = None) -> ssl.SSLContext:
+        """The TLS context for a new connection; the same one while nothing changed.
+
+        Raises:
+            ConfigError: a file cannot be read or holds no certificate.
+        """
+        return await asyncio.to_thread(self._build, plugin_certificate)
+
+    def _build(self, plugin_certificate: tuple[str, str] | None) -> ssl.SSLContext:
+        files = (self.ca_file, self.certificate_file, self.key_file)
+        signature = (*(file_signature(file) for file in files), plugin_certificate)
+        if self._context is not None and signature == self._signature:
+            return self._context
+        context = self._trust()
+        if plugin_certificate is not None:
+            self._load_certificate(context, *plugin_certificate)
+        elif self.certificate_file or self.certificate_pem:
+            certificate = self.certificate_pem or read_file(
+                self.certificate_file, what="the client certificate"
+            )
+            key = self.key_pem or read_file(self.key_file, what="the client key")
+            self._load_certificate(context, certificate, key)
+        self._signature, self._context = signature, context
+        return context
+
+    def _trust(self) -> ssl.SSLContext:
+        bundle = self.ca_pem
+        if self.ca_file is not None and not bundle:
+            bundle = read_file(self.ca_file, what="the CA bundle")
+        try:
+            # The cluster's CA alone is trusted; where there is none, the system's are.
+            context = ssl.create_default_context(cadata=bundle or None)
+        except (ssl.SSLError, ValueError):
+            raise ConfigError(
+                f"the CA bundle of {self.ca_file or self.source} holds no certificate in PEM; "
+                "check certificate-authority"
+            ) from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _load_certificate(self, context: ssl.SSLContext, certificate: str, key: str) -> None:
+        # OpenSSL's interface in Python only loads a certificate from a file: one that nobody
+        # else can read, for as long as the call takes.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "client.pem")
+            path.touch(mode=0o600)
+            path.write_text(f"{certificate}\n{key}\n")
+            try:
+                context.load_cert_chain(path)
+            except (ssl.SSLError, ValueError):
+                raise ConfigError(
+                    f"the client certificate of {self.source} and its key cannot be used "
+                    "together; check that both are in PEM and belong to each other"
+                ) from None
