@@ -21,7 +21,15 @@ from tests.cluster.namespace import READ_SERVICES, READ_SLICES
 from tests.cluster.test_dns import Views
 
 import kubbo
-from kubbo.naming import Failover, Members, Resolution, open_resolver, parse_target
+from kubbo.naming import (
+    Absent,
+    Failover,
+    Members,
+    Pending,
+    Resolution,
+    open_resolver,
+    parse_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -238,3 +246,27 @@ async def test_cold_with_a_snapshot(bed: Bed) -> None:
         await asyncio.to_thread(bed.namespace.control_plane.start, "kube-apiserver")
         await consumer.views.until(by_api)
         await consumer.answered()
+
+
+async def test_an_empty_service_over_an_outage(bed: Bed) -> None:
+    """An absence that was believed goes on being believed while the API server restarts: the
+    address that is listed next is never published.
+    """
+    bed.namespace.service("nobody")
+    views = Views()
+    target = parse_target(f"kubernetes:///nobody.{bed.namespace.name}:dubbo | static:///10.9.9.9:1")
+    context = kubbo.NamingContext(
+        kubeconfig=bed.reader.kubeconfig, environ={}, failover=Failover(grace=300.0)
+    )
+    async with context:
+        watch = asyncio.create_task(open_resolver(target, context).watch(views))
+        try:
+            said = await views.until(lambda said: isinstance(said, Absent))
+            await asyncio.to_thread(bed.kill, api="down", dns="up")
+            await views.until(lambda said: isinstance(said, Absent) and "kept" in said.reason)
+            await asyncio.to_thread(bed.namespace.control_plane.start, "kube-apiserver")
+            await views.until(lambda now: isinstance(now, Absent) and now == said)
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+    assert {type(one) for one in views.every} <= {Pending, Absent}

@@ -4,14 +4,16 @@ The sources stand in the order of preference. Each says one of the four things, 
 down to three:
 
     ANSWERS   Members that are not stale, or Absent: a healthy source that says "nobody" is believed
-    KEEPS     Members that are stale: it cannot answer, and has its last ones
+    KEEPS     Members that are stale: it cannot answer, and has its last ones;
+              Pending or Failed less than `grace` after Absent: "nobody" is still believed
     LACKS     Pending or Failed: it cannot answer, and has none
 
 Going on. A source is given up when it lacks (Failed at once, Pending after `patience`), or has
-kept stale members for `grace`. The next one is started then, and no sooner: a short outage of
+kept what it said for `grace`. The next one is started then, and no sooner: a short outage of
 the API server costs DNS no question. Given up does not mean dropped: its last members stay in
 use until a later source has members; an Absent of a later source never takes them away,
-because a name server that lost its API server says the same.
+because a name server that lost its API server says the same. A kept Absent is of use to nobody
+then, and lapses: calls wait for the next source.
 
 The grace counts from the moment at which the source failed, not from the last sign of life, which
 is what its members are stale since: a Service that never changes gives one sign a minute, so most
@@ -97,6 +99,7 @@ class _Source:
     said: Resolution = field(default_factory=Pending)
     well_since: float | None = None
     lost_at: float | None = None
+    kept: Absent | None = None
     life: int = 0
 
 
@@ -122,7 +125,9 @@ class Chain:
         source = self._sources[number]
         if source.started is None:
             return
-        source.said = said
+        before, source.said = source.said, said
+        if not isinstance(said, Pending | Failed):
+            source.kept = None
         if self._health(source) is _Health.ANSWERS:
             source.lost_at = None
             if source.well_since is None:
@@ -130,6 +135,7 @@ class Chain:
         elif source.well_since is not None:
             source.well_since = None
             source.lost_at = now
+            source.kept = before if isinstance(before, Absent) else None
         self._update(now)
 
     def life(self, number: int) -> int:
@@ -156,7 +162,7 @@ class Chain:
             case Absent():
                 return _Health.ANSWERS if self._options.believe_absent else _Health.LACKS
             case Pending() | Failed():
-                return _Health.LACKS
+                return _Health.LACKS if source.kept is None else _Health.KEEPS
             case _:
                 assert_never(source.said)
 
@@ -170,6 +176,8 @@ class Chain:
             case Members(stale_since=float(since)):
                 lost_at = since if source.lost_at is None else source.lost_at
                 return lost_at + self._options.grace
+            case Pending() | Failed() if source.kept is not None and source.lost_at is not None:
+                return source.lost_at + self._options.grace
             case Pending():
                 return source.started + self._options.patience
             case Absent() if self._options.believe_absent:
@@ -181,6 +189,9 @@ class Chain:
         return math.inf if source.well_since is None else source.well_since + self._options.hold
 
     def _update(self, now: float) -> None:
+        for source in self._sources:
+            if source.kept is not None and now >= self._given_up_at(source):
+                source.kept = None
         self._start(now)
         self.current = self._choose(now)
         if self.current is not None and self._answers(self.current):
@@ -199,7 +210,7 @@ class Chain:
 
     def _stop(self, first: int) -> None:
         for source in self._sources[first:]:
-            source.started = source.well_since = source.lost_at = None
+            source.started = source.well_since = source.lost_at = source.kept = None
             source.said = Pending()
         self.wanted = min(self.wanted, first)
 
@@ -239,7 +250,7 @@ class Chain:
     # ------------------------------------------------------------------ words
     def _say(self) -> Resolution:
         if self.current is not None:
-            said = self._sources[self.current].said
+            said = _shown(self._sources[self.current])
             return said if self.current == 0 else self._with_reason(said, self.current)
         running = self._sources[: self.wanted]
         if any(isinstance(source.said, Pending) for source in running):
@@ -265,3 +276,13 @@ class Chain:
         step = Step("naming", None, f"{used}, because {passed} cannot answer")
         rest = tuple(one for one in said.steps if one.name != "naming")
         return replace(said, steps=(step, *rest))
+
+
+def _shown(source: _Source) -> Resolution:
+    """What a source says, or said last if that still counts."""
+    if source.kept is None:
+        return source.said
+    if isinstance(source.said, Failed):
+        reason = f"{source.kept.reason}; the last answer is kept, now: {source.said.error}"
+        return replace(source.kept, reason=reason)
+    return source.kept

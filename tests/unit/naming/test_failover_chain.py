@@ -71,6 +71,59 @@ def test_a_healthy_empty_is_believed() -> None:
     assert made.wanted == 1
 
 
+@pytest.mark.parametrize("lost", [failed("HTTP 500"), Pending()])
+def test_a_believed_empty_is_kept_for_the_grace(lost: Resolution) -> None:
+    """An API server that restarts does not turn "no provider" into the calls of the next source:
+    nobody else is asked in the grace, and the reason tells of the failure."""
+    made = chain()
+    made.receive(API, ABSENT, 1.0)
+    made.receive(API, lost, 100.0)
+    assert made.wanted == 1
+    assert isinstance(made.published, Absent)
+    assert made.published.reason.startswith(ABSENT.reason)
+    assert ("HTTP 500" in made.published.reason) == isinstance(lost, Failed)
+    made.receive(API, failed("HTTP 503"), 110.0)  # a later failure does not begin the grace anew
+    assert made.next_timer(110.0) == 130.0
+    made.handle_timer(129.9)
+    assert made.wanted == 1
+    made.receive(API, ABSENT, 129.95)
+    assert made.published == ABSENT
+    assert made.next_timer(129.95) is None
+
+
+def test_after_the_grace_a_kept_empty_lapses() -> None:
+    """Calls wait for the next source then; where that fails too, both say why."""
+    made = chain(count=2)
+    made.receive(API, ABSENT, 1.0)
+    made.receive(API, failed("HTTP 500"), 100.0)
+    made.handle_timer(130.0)
+    assert made.wanted == 2
+    assert made.published == Pending()
+    made.receive(DNS, failed("SERVFAIL"), 130.1)
+    assert isinstance(made.published, Failed)
+    assert "HTTP 500" in str(made.published.error)
+    made.receive(DNS, members(DNS), 131.0)
+    assert source_of(made.published) == DNS
+    made.receive(API, ABSENT, 140.0)
+    made.receive(API, failed("HTTP 500"), 141.0)
+    assert source_of(made.published) == DNS
+
+
+def test_a_kept_empty_is_of_one_life_and_one_failure() -> None:
+    """Neither a source that began anew nor one that had members since has an empty to keep."""
+    made = chain()
+    made.receive(API, failed(), 0.1)
+    made.receive(DNS, ABSENT, 0.2)
+    made.receive(DNS, failed(), 0.3)
+    made.receive(API, members(API), 0.4)  # stops the second
+    made.receive(API, failed(), 0.5)
+    assert made.published == Pending()
+    made.receive(API, ABSENT, 0.6)
+    made.receive(API, members(API), 0.7)
+    made.receive(API, failed(), 0.8)
+    assert made.published == Pending()
+
+
 def test_an_empty_that_is_not_to_be_believed() -> None:
     """By option, "no provider" goes on to the next source, and is told if nobody knows better."""
     made = chain(options=Failover(believe_absent=False), count=2)
@@ -339,12 +392,42 @@ def test_whatever_happens(events: list[tuple[int, str, float]]) -> None:
             assert source == before or (made.current is not None and made.current < before)
 
 
-@given(st.integers(0, 2**32))
-def test_a_source_that_comes_and_goes_does_not_flap(seed: int) -> None:
-    """The API server comes and goes at random: going on takes the grace, coming back the hold."""
+@given(EVENTS)
+def test_an_empty_outlives_short_failures(events: list[tuple[int, str, float]]) -> None:
+    """Whatever a source says of its failures, its "nobody" is published and nobody else asked
+    until it has failed for the grace without a break."""
+    made = chain()
+    now = 0.0
+    made.receive(API, ABSENT, now)
+    lost: float | None = None
+    for _, saying, pause in events:
+        now += pause
+        said: Resolution = {"failed": failed(), "pending": Pending()}.get(saying, ABSENT)
+        if lost is not None and now >= lost + OPTIONS.grace:
+            run_timers(made, lost, now)
+            assert made.wanted > 1
+            assert made.current is None
+            return
+        run_timers(made, now - pause, now)
+        made.receive(API, said, now)
+        lost = None if said == ABSENT else now if lost is None else lost
+        assert made.wanted == 1
+        assert isinstance(made.published, Absent)
+
+
+@given(st.integers(0, 2**32), st.booleans())
+def test_a_source_that_comes_and_goes_does_not_flap(seed: int, empty: bool) -> None:
+    """The API server comes and goes at random: going on takes the grace, coming back the hold;
+    so with a Service that has providers, and with one that has none."""
     rng = random.Random(seed)
     made = chain(count=2)
-    made.receive(API, members(API), 0.0)
+
+    def say(lost: float | None) -> Resolution:
+        if empty:
+            return ABSENT if lost is None else failed()
+        return members(API, stale=lost)
+
+    made.receive(API, say(None), 0.0)
     lost: float | None = None
     now = 0.0
     switched = 0.0
@@ -354,7 +437,7 @@ def test_a_source_that_comes_and_goes_does_not_flap(seed: int) -> None:
         while now < until:
             now = min(made.next_timer(now) or until, until)
             made.handle_timer(now)
-            if made.wanted == 2 and made.current == API:
+            if made.wanted == 2 and made.current != DNS:
                 made.receive(DNS, members(DNS), now)
             if made.current != current:
                 least = OPTIONS.grace if made.current == DNS else OPTIONS.hold
@@ -364,5 +447,5 @@ def test_a_source_that_comes_and_goes_does_not_flap(seed: int) -> None:
             lost = None
         elif lost is None:
             lost = now
-        made.receive(API, members(API, stale=lost), now)
+        made.receive(API, say(lost), now)
         assert made.current == current
