@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubbo.model import ServiceKey
-    from kubbo.naming.mapping import Mapping, MappingStep, ProviderService
+    from kubbo.naming.mapping import Mapping, MappingStep, Providers, ProviderService
     from kubbo.naming.open import NamingContext
     from kubbo.naming.resolution import Publish, Resolution, Resolver
     from kubbo.naming.target import Target
@@ -82,7 +82,7 @@ class _LazyServices:
         self._context = context
         self._recent = recent
 
-    async def providers(self) -> list[ProviderService]:
+    async def providers(self) -> Providers:
         return await self._context.services().providers(recent=self._recent)
 
     async def service(self, namespace: str, name: str) -> ProviderService | None:
@@ -270,8 +270,10 @@ class MappedResolver:
                 _log.warning("%s goes on being called at %s: %s", self._key, current, told)
             return None
         self._warned = ""
-        # A guess of one who could not ask does not outweigh what was seen.
-        return found if found.seen else None
+        # A guess of one who could not ask does not outweigh what was seen. A claim that was found
+        # although a namespace before it could not be read is more than another guess.
+        guess = current.mapping.seen or found.steps[-1].source != "attribute"
+        return None if guess and not found.seen else found
 
     async def _map(self, publish: Publish) -> Mapping | None:
         told = ""

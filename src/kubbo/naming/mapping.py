@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from kubbo.errors import ConfigError, KubboError, TargetError
@@ -39,6 +40,7 @@ __all__ = [
     "MappingStep",
     "Outcome",
     "ProviderService",
+    "Providers",
     "ServiceLookup",
     "ServiceLookupError",
     "map_service_key",
@@ -93,7 +95,8 @@ class MappingStep:
 class Mapping:
     """Where a service key leads, and every step on the way; the last one won.
 
-    `seen` is False for a guess: the cluster, which could have known better, did not answer.
+    `seen` is False for a guess: the cluster, or one of its namespaces that goes before the one
+    where the target was found, could have known better and did not answer.
     """
 
     key: ServiceKey
@@ -144,14 +147,32 @@ class ProviderService:
     provider: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """The Services with the provider label, those of the own namespace first.
+
+    `namespaces` are those that were to be listed, the own one first; `unread` says for some of
+    them why they could not be.
+    """
+
+    services: Sequence[ProviderService]
+    namespaces: Sequence[str] = ()
+    unread: MappingABC[str, str] = field(default_factory=dict[str, str])
+
+    def unread_before(self, namespace: str) -> bool:
+        """Whether a namespace that goes before this one could not be listed."""
+        before = takewhile(lambda one: one != namespace, self.namespaces)
+        return any(one in self.unread for one in before)
+
+
 class ServiceLookup(Protocol):
     """Asks the cluster about Services."""
 
-    async def providers(self) -> Sequence[ProviderService]:
-        """Services with the provider label, in the watched namespaces, the own one first.
+    async def providers(self) -> Providers:
+        """Services with the provider label, in the watched namespaces.
 
         Raises:
-            ServiceLookupError: the cluster could not be asked.
+            ServiceLookupError: no namespace could be listed.
         """
         ...
 
@@ -372,22 +393,28 @@ class _Search:
             self._note("attribute", tried, "no API server to ask", Outcome.SKIPPED)
             return None
         try:
-            candidates = await self._services.providers()
+            listed = await self._services.providers()
         except ServiceLookupError as error:
             self._seen = False
             self._note("attribute", tried, str(error), Outcome.FAILED)
             return None
         annotations = [
-            (one, _read_provided(one.services)) for one in candidates if one.services is not None
+            (one, _read_provided(one.services))
+            for one in listed.services
+            if one.services is not None
         ]
         claims = [(one, provided) for one, provided in annotations if provided.claims(self._key)]
         others = [(one, provided) for one, provided in annotations if provided.faults]
+        beside = _joined(_ignored(others), _unread(listed))
         if not claims:
-            names = (f"{one.name}.{one.namespace}" for one in candidates)
-            found = _joined(_among(names, "Services"), _ignored(others))
-            self._lost("attribute", tried, found)
+            names = (f"{one.name}.{one.namespace}" for one in listed.services)
+            # A namespace that could not be read may hold the claim: the rule is a guess then.
+            self._seen = not listed.unread
+            outcome = Outcome.FAILED if listed.unread else Outcome.NOTHING
+            self._note("attribute", tried, _joined(_among(names, "Services"), beside), outcome)
             return None
         winner, provided = claims[0]
+        self._seen = not listed.unread_before(winner.namespace)
         rivals = [one.name for one, _ in claims if one.namespace == winner.namespace]
         if len(rivals) > 1:
             self._note("attribute", tried, " and ".join(rivals), Outcome.FAILED)
@@ -401,7 +428,7 @@ class _Search:
             "attribute",
             f"{tried} (annotation {SERVICES_ANNOTATION})",
             KubernetesTarget(winner.name, winner.namespace, port),
-            _ignored(others),
+            beside,
         )
 
     async def _rule(self, template: str) -> Mapping:
@@ -417,8 +444,9 @@ class _Search:
             return self._won("rule", f"{tried} (unseen: {error})", target)
         if service is None:
             self._note("rule", tried, "there is no such Service", Outcome.NOTHING)
+            nothing = "nothing" if self._seen else "nothing that could be asked"
             raise self._error(
-                f"nothing says where {self._key} is provided; create the Service {name!r}, list "
+                f"{nothing} says where {self._key} is provided; create the Service {name!r}, list "
                 f"the key in a Service's annotation {SERVICES_ANNOTATION} (with the label "
                 f'{PROVIDER_LABEL}: "true"), or give a target. Tried:',
                 contradiction=False,
@@ -492,6 +520,15 @@ def _ignored(annotations: Iterable[tuple[ProviderService, _Provided]]) -> str:
         for fault in provided.faults.values()
     ]
     return f"ignored what cannot be read: {', '.join(_first(sorted(words)))}" if words else ""
+
+
+def _unread(listed: Providers) -> str:
+    """Which namespaces could not be listed, and why, for the record."""
+    return _joined(
+        *_first(
+            [f"namespace {one!r} could not be read: {why}" for one, why in listed.unread.items()]
+        )
+    )
 
 
 def _first(texts: Sequence[str]) -> list[str]:

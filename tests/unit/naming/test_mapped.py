@@ -8,7 +8,14 @@ import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.naming.publications import SHOP, Publications, service, slices, watching
+from tests.unit.naming.publications import (
+    SHOP,
+    Publications,
+    service,
+    slice_object,
+    slices,
+    watching,
+)
 
 from kubbo.model import ServiceKey
 from kubbo.naming import Absent, MappedResolver, Members, NamingContext
@@ -30,6 +37,8 @@ CLAIM = {"kubbo.dev/services": str(KEY)}
 RULE = "greet-service"
 FOLLOWED = 245.0
 """Seconds in which a change is seen."""
+FOLLOWED_UNSEEN = 1205.0
+"""Likewise, where not every namespace may be read."""
 
 
 class SimNaming(NamingContext):
@@ -238,3 +247,37 @@ def test_a_contradiction_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         simulated(scenario)()
     [record] = [one for one in caplog.records if one.name == "kubbo.naming"]
     assert "blue and green" in record.getMessage()
+
+
+@simulated
+async def test_a_claim_beyond_a_refused_namespace_is_followed(bed: Bed) -> None:
+    """Once the own namespace may not be read, another's claim displaces nothing that was seen in
+    it; who starts then takes that claim, and follows it."""
+    bed.naming.namespaces = ("web",)
+    bed.server.store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}})
+    for name, namespace in (("own", SHOP), ("far", "web"), ("farther", "web")):
+        claims = {} if name == "farther" else CLAIM
+        service(bed.server, name, labels=LABEL, annotations=claims, namespace=namespace)
+    for host, name, namespace in (
+        ("10.0.1.1", "own", SHOP),
+        ("10.0.2.1", "far", "web"),
+        ("10.0.3.1", "farther", "web"),
+    ):
+        made = slice_object(host, of=name)
+        made["metadata"]["namespace"] = namespace
+        bed.server.store.create(made)
+    async with bed.resolving() as published:
+        await published.members("10.0.1.1")
+        bed.server.access.grant(
+            "consumer", "me", Rule("*", "endpointslices"), Rule("*", "services", "web")
+        )
+        await asyncio.sleep(2 * FOLLOWED)
+        assert hosts(published) == ["10.0.1.1"]
+    async with bed.resolving() as published:
+        await published.members("10.0.2.1")
+        for name, claims in (("far", {}), ("farther", CLAIM)):
+            known = bed.server.store.get("services", name, "web")
+            known["metadata"]["annotations"] = claims
+            bed.server.store.update(known)
+        await asyncio.sleep(FOLLOWED_UNSEEN)
+        assert hosts(published) == ["10.0.3.1"]

@@ -14,6 +14,7 @@ from kubbo.model import ServiceKey
 from kubbo.naming.mapping import (
     MappingError,
     Outcome,
+    Providers,
     ProviderService,
     ServiceLookupError,
     map_service_key,
@@ -100,17 +101,26 @@ def test_rule_always_gives_a_legal_name(interface: str, group: str, version: str
 
 @dataclass
 class Cluster:
-    """Services by hand; `broken` is the error that every question gets."""
+    """Services by hand; `broken` is the error that every question gets.
+
+    `refused` are namespaces that may not be listed, among `namespaces` in their order.
+    """
 
     services: Sequence[ProviderService] = ()
     broken: str = ""
     asked: list[str] = field(default_factory=list)
+    namespaces: Sequence[str] = ("own", "other")
+    refused: Sequence[str] = ()
 
-    async def providers(self) -> Sequence[ProviderService]:
+    async def providers(self) -> Providers:
         self.asked.append("providers")
         if self.broken:
             raise ServiceLookupError(self.broken)
-        return [one for one in self.services if one.provider]
+        return Providers(
+            [one for one in self.services if one.provider and one.namespace not in self.refused],
+            self.namespaces,
+            dict.fromkeys(self.refused, "answered 403"),
+        )
 
     async def service(self, namespace: str, name: str) -> ProviderService | None:
         self.asked.append(name)
@@ -244,6 +254,39 @@ async def test_the_own_namespace_claims_before_others() -> None:
         ]
     )
     assert await mapped(services=cluster) == ("kubernetes:///near.own", "attribute")
+
+
+NEAR = ProviderService("own", "near", str(KEY), provider=True)
+FAR = ProviderService("other", "far", str(KEY), provider=True)
+
+
+async def test_a_refused_namespace_takes_nothing_from_the_own_one() -> None:
+    """The own namespace's claim wins as ever, and the record says what could not be read."""
+    mapping = await map_service_key(KEY, services=Cluster([NEAR, FAR], refused=["other"]))
+    assert str(mapping.target) == "kubernetes:///near.own"
+    assert mapping.seen
+    assert "namespace 'other' could not be read: answered 403" in mapping.steps[-1].found
+
+
+async def test_a_claim_beyond_a_refused_namespace_is_no_certainty() -> None:
+    """Another namespace's claim is better than the rule's guess, but the own namespace, which
+    could not be read, may hold one that goes before it."""
+    mapping = await map_service_key(KEY, services=Cluster([NEAR, FAR], refused=["own"]))
+    assert str(mapping.target) == "kubernetes:///far.other"
+    assert not mapping.seen
+
+
+async def test_without_a_claim_a_refused_namespace_makes_the_rule_a_guess() -> None:
+    """The rule goes on, as without any permission, and says that it is a guess; where it finds
+    nothing either, the error does not say that nothing claims the key."""
+    mapping = await map_service_key(KEY, services=Cluster(NAMED.services, refused=["other"]))
+    assert str(mapping.target) == "kubernetes:///greet-service-eu-1-0-0"
+    assert not mapping.seen
+    assert mapping.steps[-2].outcome is Outcome.FAILED
+    with pytest.raises(MappingError, match="nothing that could be asked says where") as caught:
+        await map_service_key(KEY, services=Cluster([FAR], refused=["other"]))
+    assert not caught.value.contradiction
+    assert "namespace 'other' could not be read: answered 403" in str(caught.value)
 
 
 async def test_an_annotation_without_the_label_is_no_attribute() -> None:

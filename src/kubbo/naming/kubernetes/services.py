@@ -16,6 +16,7 @@ from kubbo.naming.kubernetes.reflector import Undecodable
 from kubbo.naming.mapping import (
     PROVIDER_LABEL,
     SERVICES_ANNOTATION,
+    Providers,
     ProviderService,
     ServiceLookupError,
 )
@@ -30,6 +31,10 @@ __all__ = ["ClusterServices"]
 
 _PAGE = 500
 _MOST = 10_000  # labelled Services of a namespace
+
+
+class _ServerError(ServiceLookupError):
+    """No namespace can be listed now, not this one alone."""
 
 
 class ClusterServices:
@@ -49,16 +54,16 @@ class ClusterServices:
         self._others = tuple(others)
         self._clock = clock
         self._listing = asyncio.Lock()
-        self._listed: list[ProviderService] = []
+        self._listed = Providers(())
         self._listed_at = float("-inf")
 
-    async def providers(self, *, recent: float = 0.0) -> list[ProviderService]:
+    async def providers(self, *, recent: float = 0.0) -> Providers:
         """Services with the provider label, those of the own namespace first. Cancel safe.
 
         They may have been asked for `recent` seconds ago.
 
         Raises:
-            ServiceLookupError: the API server could not be asked; the message says why.
+            ServiceLookupError: no namespace could be listed; the message says why.
         """
         now = self._clock or asyncio.get_running_loop().time
         wanted = now() - recent
@@ -69,13 +74,31 @@ class ClusterServices:
                 self._listed_at = asked_at
             return self._listed
 
-    async def _list_all(self) -> list[ProviderService]:
+    async def _list_all(self) -> Providers:
+        """List each namespace; one that is refused takes nothing from the others.
+
+        A server that cannot be asked at all is not asked again for each of them.
+        """
         client = await self._client()
         own = self._namespace or client.access.namespace
+        namespaces = tuple(dict.fromkeys((own, *self._others)))
         found: list[ProviderService] = []
-        for namespace in dict.fromkeys((own, *self._others)):
-            found += await self._list(client, namespace)
-        return found
+        unread: dict[str, str] = {}
+        away = ""
+        for namespace in namespaces:
+            if not away:
+                try:
+                    found += await self._list(client, namespace)
+                    continue
+                except _ServerError as error:
+                    away = str(error)
+                except ServiceLookupError as error:
+                    unread[namespace] = str(error)
+                    continue
+            unread[namespace] = away
+        if len(unread) == len(namespaces):
+            raise ServiceLookupError("; ".join(dict.fromkeys(unread.values())))
+        return Providers(found, namespaces, unread)
 
     async def service(self, namespace: str, name: str) -> ProviderService | None:
         """One Service, None when it does not exist. Cancel safe.
@@ -114,9 +137,11 @@ class ClusterServices:
                     limit=_PAGE,
                 )
             except ApiError as error:
-                raise ServiceLookupError(_told(error)) from None
+                refused = error.failure.status in (403, 404)
+                kind = ServiceLookupError if refused else _ServerError
+                raise kind(_told(error)) from None
             except ConfigError as error:
-                raise ServiceLookupError(str(error)) from None
+                raise _ServerError(str(error)) from None
             if isinstance(page, Undecodable):
                 raise ServiceLookupError(page.reason)
             found += [_seen(service, namespace) for service in page.items.values()]

@@ -9,7 +9,7 @@ from tests.unit.naming.publications import SHOP, service
 
 from kubbo.naming import NamingContext
 from kubbo.naming.mapping import ServiceLookupError
-from kubbo.sim.apiserver import Answer, ApiServer
+from kubbo.sim.apiserver import Answer, ApiServer, Rule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,3 +54,55 @@ async def test_another_404_is_no_answer(
         await context.services().service("", "greeter")
     with pytest.raises(ServiceLookupError, match=r"answered 404.*check the address"):
         await context.services().providers()
+
+
+# -------------------------------------------------------- several namespaces
+LABEL = {"kubbo.dev/provider": "true"}
+
+
+@pytest.fixture
+async def both(server: ApiServer, tmp_path: Path) -> AsyncIterator[NamingContext]:
+    """A context of the namespace `shop` that watches `web` and `store` too; each has a Service."""
+    for namespace in ("web", "store"):
+        metadata = {"name": namespace}
+        server.store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    for namespace in (SHOP, "web", "store"):
+        service(server, f"of-{namespace}", namespace=namespace, labels=LABEL)
+    path = server.kubeconfig(tmp_path / "config", namespace=SHOP, token="consumer")
+    async with NamingContext(kubeconfig=path, namespaces=("web", "store"), environ={}) as context:
+        yield context
+
+
+@pytest.mark.parametrize("refused", [SHOP, "web", "store"])
+async def test_a_refused_namespace_stands_beside_what_was_listed(
+    server: ApiServer, both: NamingContext, refused: str
+) -> None:
+    """A Role that is missing in one namespace hides nothing of the others."""
+    allowed = [one for one in (SHOP, "web", "store") if one != refused]
+    server.access.grant("consumer", "me", *(Rule("list", "services", one) for one in allowed))
+    listed = await both.services().providers()
+    assert [one.name for one in listed.services] == [f"of-{one}" for one in allowed]
+    assert listed.namespaces == (SHOP, "web", "store")
+    assert [*listed.unread] == [refused]
+    assert "answered 403" in listed.unread[refused]
+
+
+async def test_where_no_namespace_may_be_read_there_is_no_answer(
+    server: ApiServer, both: NamingContext
+) -> None:
+    """All of them refused is a failure, not an empty list."""
+    server.access.grant("consumer", "me", Rule("list", "services", "elsewhere"))
+    with pytest.raises(ServiceLookupError, match="answered 403"):
+        await both.services().providers()
+
+
+async def test_a_server_that_fails_is_not_asked_for_each_namespace(
+    server: ApiServer, both: NamingContext
+) -> None:
+    """A 503 is about the server: one request tells it, and what was listed before stays."""
+    server.faults.add(Answer(503), verb="list", resource="services")
+    with pytest.raises(ServiceLookupError, match="answered 503"):
+        await both.services().providers()
+    assert server.requests["list", "services"] == 1
+    listed = await both.services().providers()
+    assert not listed.unread
