@@ -62,7 +62,14 @@ _CONFIRM_EVERY: Final = 3600.0  # seconds until the same view is written again: 
 
 
 class SnapshotError(KubboError):
-    """A snapshot cannot be used; the message names the file and says why."""
+    """A snapshot cannot be used; the message names the file and says why.
+
+    `missing`: because there is none, which is nothing to warn of.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class _Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,7 +196,7 @@ class SnapshotFile:
             self._check_owner(self.path.parent, self.path.parent.stat())
             handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
-            raise SnapshotError(f"there is no snapshot {self.path}") from None
+            raise SnapshotError(f"there is no snapshot {self.path}", missing=True) from None
         except OSError as error:
             raise self._refused(error.strerror or str(error)) from None
         try:
@@ -282,11 +289,18 @@ class SnapshotResolver:
             return
         run = _Run(file, publish, self._clock or asyncio.get_running_loop().time, self._wall)
         keeper = asyncio.create_task(run.keep(), name=f"kubbo snapshot {self._inside!r}")
+        keeper.add_done_callback(_log_end)
         try:
             await self._inside.watch(run.receive)
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+
+
+def _log_end(keeper: asyncio.Task[None]) -> None:
+    """Views go on without their keeper; that it failed is a bug, and told."""
+    if not keeper.cancelled() and (error := keeper.exception()) is not None:
+        _log.error("no snapshot is kept any more", exc_info=error)
 
 
 class _Run:
@@ -330,7 +344,8 @@ class _Run:
         elif isinstance(said, Failed) and not self._known:
             if not self._read_over:
                 return
-            said = Failed(said.error, (*said.steps, Step("naming", None, self._refusal)))
+            if self._refusal:
+                said = Failed(said.error, (*said.steps, Step("naming", None, self._refusal)))
         if said != self._told:
             self._told = said
             self._publish(said)
@@ -364,14 +379,15 @@ class _Run:
             endpoints, age = await asyncio.to_thread(self._file.read, self._wall())
         except SnapshotError as error:
             self._refusal = str(error)
-            if self._file.path.exists():
+            if not error.missing:
                 _log.warning("%s", error)
         else:
             step = Step("naming", len(endpoints), f"snapshot {self._file.path}")
             since = self._now() - age
             self._saved = Members(endpoints, stale_since=since, steps=(step,), definite=False)
-        self._read_over = True
-        self._tell()
+        finally:
+            self._read_over = True
+            self._tell()
 
     def _to_write(self) -> tuple[Endpoint, ...] | None:
         said = self._said

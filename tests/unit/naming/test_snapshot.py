@@ -359,6 +359,29 @@ async def test_a_refused_file_is_told(file: SnapshotFile, caplog: pytest.LogCapt
     assert "the limit is" in caplog.text
 
 
+async def test_a_foreign_file_is_told(file: SnapshotFile) -> None:
+    """The failure says whose it is."""
+    file.write(ENDPOINTS, NOW)
+    foreign = SnapshotFile(file.path.parent, TARGET, SOURCE, owner=os.geteuid() + 1)
+    (failed,) = await watch_until(wrap(Source(REFUSED), foreign), bool)
+    assert isinstance(failed, Failed)
+    assert "belongs to user" in failed.steps[-1].note
+
+
+async def test_a_bug_of_the_keeper_is_told_and_holds_nothing_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever reading a snapshot raises, the source's own failure is heard."""
+
+    class Broken(SnapshotFile):
+        def read(self, now: float) -> tuple[tuple[Endpoint, ...], float]:
+            raise ZeroDivisionError(now)
+
+    seen = await watch_until(wrap(Source(REFUSED), Broken(tmp_path, TARGET, SOURCE)), bool)
+    assert seen == [REFUSED]
+    assert "no snapshot is kept any more" in caplog.text
+
+
 async def test_a_disk_that_takes_nothing_costs_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
