@@ -2,8 +2,8 @@
 
 Who calls others finds them by listing and watching EndpointSlices, and gets the
 rules that `kubbo rbac` prints, in each namespace that it finds providers in. Role and binding
-are named after the service account: with one name for all, the binding of the application
-that is applied last would take away what the one before it was given.
+are named after the application, which they are deleted with: whatever its account was given
+beside that, by another application that has it too or by `kubbo rbac`, stays.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kubbo.manifests.names import derived
-from kubbo.naming.kubernetes.roles import Subject, finding
+from kubbo.naming.kubernetes.roles import Subject, finding, grant_name
 
 if TYPE_CHECKING:
     from kubbo.manifests.application import Application
@@ -34,7 +33,7 @@ def access(application: Application) -> list[dict[str, Any]]:
             }
         )
     account = Subject(application.account, application.namespace)
-    name = derived(f"{application.namespace}-{application.account}", "kubbo-consumer", 253)
+    name = grant_name("kubbo-application", Subject(application.name, application.namespace))
     consumed = (one.namespace or application.namespace for one in application.consumes)
     for namespace in dict.fromkeys(consumed):
         grant = finding(namespace, account, name=name)

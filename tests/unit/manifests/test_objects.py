@@ -14,6 +14,7 @@ import kubbo
 from kubbo.errors import UsageError
 from kubbo.manifests import Application, Serving, as_json, as_yaml, objects, registration
 from kubbo.model import ServiceKey
+from kubbo.naming.kubernetes.roles import Subject, finding
 from kubbo.naming.mapping import parse_provided
 from kubbo.naming.target import KubernetesTarget
 from kubbo.rpc.metadata import METADATA_SERVICE, MetadataInfo, ServiceInfo
@@ -256,15 +257,35 @@ def test_a_role_in_each_namespace_that_is_consumed_from():
 
 
 def test_bindings_of_two_applications_do_not_replace_each_other():
-    """In the namespace that both consume from, each has its own, wherever it runs itself."""
+    """In the namespace that both consume from, each has its own, wherever it runs itself, whatever
+    dashes are in the names, and whether or not they share an account."""
     target = (KubernetesTarget("stock", "store"),)
+    applications = (
+        {},
+        {"name": "other"},
+        {"namespace": "web"},
+        {"name": "x" * 63},
+        {"namespace": "team-web", "name": "checkout"},
+        {"namespace": "team", "name": "web-checkout"},
+        {"name": "one", "service_account": "bot"},
+        {"name": "two", "service_account": "bot"},
+    )
     names = {
         each["metadata"]["name"]
-        for changes in ({}, {"name": "other"}, {"namespace": "web"}, {"name": "x" * 63})
+        for changes in applications
         for each in objects(replace(PROVIDER, consumes=target, **changes))
         if each["kind"] == "RoleBinding"
     }
-    assert len(names) == 4
+    assert len(names) == len(applications)
+
+
+def test_a_binding_is_not_the_one_that_kubbo_rbac_prints():
+    """The application can be deleted, and what its account was given by hand stays."""
+    listed = objects(replace(PROVIDER, consumes=(KubernetesTarget("stock", "store"),)))
+    (role,) = (each for each in listed if each["kind"] == "Role")
+    granted = finding("store", Subject("greeter", "shop"))
+    assert role["metadata"]["name"] == "kubbo-application:shop:greeter" != granted.name
+    assert role["rules"] == yaml.safe_load(granted.role)["rules"]
 
 
 def test_a_consumer_is_a_program_that_nobody_connects_to():
