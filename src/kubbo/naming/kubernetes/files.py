@@ -6,6 +6,7 @@ more is read than any of them can have. What cannot be read is a `ConfigError` t
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Final
 
 from kubbo.errors import ConfigError
@@ -13,33 +14,56 @@ from kubbo.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["file_signature", "read_file"]
+__all__ = ["file_signature", "pem_text", "read_pem", "read_text"]
 
 _FILE_BYTES: Final = 1 << 20  # of a kubeconfig, token or certificate: API objects are no larger
 
 
-def read_file(path: Path | None, *, what: str) -> str:
+def read_text(path: Path, *, what: str) -> str:
     """The text of a small file; `what` it should be is said in errors.
 
     Raises:
         ConfigError: it is missing, cannot be read, is too large or no UTF-8.
     """
+    try:
+        return _read(path, what).decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{what} in {path} is no UTF-8 text") from None
+
+
+def read_pem(path: Path | None, *, what: str) -> str:
+    """Certificates or a key, as OpenSSL takes them.
+
+    Raises:
+        ConfigError: there is no file, or it cannot be read or is too large.
+    """
     if path is None:
         raise ConfigError(f"no file is given for {what}")
+    return pem_text(_read(path, what))
+
+
+def pem_text(data: bytes) -> str:
+    """PEM as OpenSSL takes it: in ASCII.
+
+    Between the blocks anything may stand, and does: bundles name their authorities in the
+    languages of those, in any encoding. Only the blocks count, and these are ASCII.
+    """
+    return data.removeprefix(BOM_UTF8).decode("ascii", "replace").replace("\ufffd", "?")
+
+
+def _read(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(_FILE_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        reason = getattr(error, "strerror", None) or "it is no path"
         raise ConfigError(
-            f"{what} cannot be read from {path}: {error.strerror}; check that the file exists "
+            f"{what} cannot be read from {path}: {reason}; check that the file exists "
             "and may be read"
         ) from None
     if len(data) > _FILE_BYTES:
         raise ConfigError(f"{path} is larger than {_FILE_BYTES} bytes; {what} is not in it")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{what} in {path} is no UTF-8 text") from None
+    return data
 
 
 def file_signature(path: Path | None) -> object:
@@ -48,6 +72,6 @@ def file_signature(path: Path | None) -> object:
         return None
     try:
         stat = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return (stat.st_ino, stat.st_mtime_ns, stat.st_size)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from kubbo.errors import ConfigError
-from kubbo.naming.kubernetes.files import read_file
+from kubbo.naming.kubernetes.files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ class TokenFile:
         """Nothing is cached."""
 
     def _read(self) -> str:
-        text = read_file(self.path, what="the token").strip()
+        text = read_text(self.path, what="the token").strip()
         if not text:
             raise ConfigError(f"the token file {self.path} is empty; check what mounts it")
         return check_token(text, source=str(self.path))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from kubbo.errors import ConfigError
-from kubbo.naming.kubernetes.files import read_file
+from kubbo.naming.kubernetes.files import pem_text, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,12 +66,15 @@ class Entry:
         return self.file.parent / Path(text).expanduser() if text else None
 
     def pem(self, name: str) -> str:
-        """A field with base64 of PEM."""
+        """A field with base64 of PEM, empty when it is missing."""
         text = self.text(name)
         try:
-            return base64.b64decode("".join(text.split()), validate=True).decode("ascii")
+            pem = pem_text(base64.b64decode("".join(text.split()), validate=True))
         except ValueError:
-            raise ConfigError(f"{name} in {self.file} is no base64 of a PEM text") from None
+            pem = ""
+        if text and not pem.strip():
+            raise ConfigError(f"{name} in {self.file} is no base64 of a PEM text")
+        return pem
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ def merge(files: Sequence[Path]) -> Kubeconfig:
 def _read_yaml(file: Path) -> Mapping[str, Json]:
     import yaml  # noqa: PLC0415 - 20 ms that a pod with a service account never needs
 
-    text = read_file(file, what="the kubeconfig")
+    text = read_text(file, what="the kubeconfig")
     try:
         document: Json = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:

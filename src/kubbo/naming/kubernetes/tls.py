@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubbo.errors import ConfigError
-from kubbo.naming.kubernetes.files import file_signature, read_file
+from kubbo.naming.kubernetes.files import file_signature, read_pem
 
 __all__ = ["TlsFiles"]
 
@@ -54,26 +54,33 @@ class TlsFiles:
         if plugin_certificate is not None:
             self._load_certificate(context, *plugin_certificate)
         elif self.certificate_file or self.certificate_pem:
-            certificate = self.certificate_pem or read_file(
+            certificate = self.certificate_pem or read_pem(
                 self.certificate_file, what="the client certificate"
             )
-            key = self.key_pem or read_file(self.key_file, what="the client key")
+            key = self.key_pem or read_pem(self.key_file, what="the client key")
             self._load_certificate(context, certificate, key)
         self._signature, self._context = signature, context
         return context
 
     def _trust(self) -> ssl.SSLContext:
-        bundle = self.ca_pem
-        if self.ca_file is not None and not bundle:
-            bundle = read_file(self.ca_file, what="the CA bundle")
+        # The cluster's CA alone is trusted; where none is configured, the system's are. A bundle
+        # that is empty was configured all the same: it trusts nobody, which Python would take
+        # for "no bundle".
+        bundle: str | None = None
+        if self.ca_pem:
+            bundle = self.ca_pem
+        elif self.ca_file is not None:
+            bundle = read_pem(self.ca_file, what="the CA bundle")
+        unusable = ConfigError(
+            f"the CA bundle of {self.ca_file or self.source} holds no certificate in PEM; "
+            "check certificate-authority"
+        )
+        if bundle is not None and not bundle.strip():
+            raise unusable
         try:
-            # The cluster's CA alone is trusted; where there is none, the system's are.
-            context = ssl.create_default_context(cadata=bundle or None)
+            context = ssl.create_default_context(cadata=bundle)
         except (ssl.SSLError, ValueError):
-            raise ConfigError(
-                f"the CA bundle of {self.ca_file or self.source} holds no certificate in PEM; "
-                "check certificate-authority"
-            ) from None
+            raise unusable from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if not self.verify:
             context.check_hostname = False
