@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from kubbo.errors import ConfigError, TargetError
+from kubbo.errors import ConfigError
 from kubbo.model import Step
 from kubbo.naming.mapping import MappingError, map_service_key
 from kubbo.naming.open import open_resolver
@@ -61,9 +61,8 @@ async def map_in_context(
     The list of providers may be `recent` seconds old.
 
     Raises:
-        MappingError: nothing leads to a target, or two things contradict each other.
-        TargetError: an entry of `KUBBO_TARGETS` does not follow the grammar.
-        ConfigError: `KUBBO_SERVICE_NAME` cannot be used.
+        MappingError: nothing leads to a target, two things contradict each other, or what the
+            environment says cannot be used.
     """
     return await map_service_key(
         key,
@@ -164,8 +163,6 @@ class MappedResolver:
 
         publish(told)
         mapping = await self._map(tell)
-        if mapping is None:
-            return
         try:
             resolver = self._open(mapping)
         except ConfigError as error:
@@ -263,7 +260,7 @@ class MappedResolver:
             found = await map_in_context(
                 self._key, self._context, recent=0.0 if current.lost else _RECENT
             )
-        except (TargetError, ConfigError) as error:
+        except MappingError as error:
             told = str(error).partition("\n")[0]
             if told != self._warned:
                 self._warned = told
@@ -275,7 +272,7 @@ class MappedResolver:
         guess = current.mapping.seen or found.steps[-1].source != "attribute"
         return None if guess and not found.seen else found
 
-    async def _map(self, publish: Publish) -> Mapping | None:
+    async def _map(self, publish: Publish) -> Mapping:
         told = ""
         changed = asyncio.Event()
         self._context.subscribers.add(changed.set)
@@ -293,9 +290,6 @@ class MappedResolver:
                             if error.contradiction
                             else Absent(told, steps=(step,))
                         )
-                except (TargetError, ConfigError) as error:  # the environment, which stays as it is
-                    publish(Failed(error, (Step("naming", None, str(self._key)),)))
-                    return None
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._context.rng.uniform(_SHORTEST, _LONGEST)):
                         await changed.wait()

@@ -334,9 +334,8 @@ async def map_service_key(
     targets shall carry it; empty leaves it to the credentials. Cancel safe.
 
     Raises:
-        MappingError: no source knows the key, or what was found contradicts itself.
-        TargetError: the winning target does not follow the grammar.
-        ConfigError: the template of the rule cannot be used.
+        MappingError: no source knows the key, what was found contradicts itself, or cannot be
+            used: an entry of `KUBBO_TARGETS`, the winning target, the template of the rule.
     """
     return await _Search(key, services, namespace).run(
         explicit=explicit, environ=environ or {}, references=references or {}
@@ -369,7 +368,10 @@ class _Search:
 
     # --------------------------------------------------------------- sources
     def _environment(self, environ: MappingABC[str, str]) -> Mapping | None:
-        table = parse_targets(environ.get(TARGETS_VARIABLE, ""))
+        try:
+            table = parse_targets(environ.get(TARGETS_VARIABLE, ""))
+        except TargetError as error:  # a typo must not lead elsewhere in silence
+            raise self._failed("environment", TARGETS_VARIABLE, str(error)) from None
         pattern = _longest_match(self._key, table)
         if pattern is not None:
             return self._won("environment", f"{TARGETS_VARIABLE}, entry {pattern}", table[pattern])
@@ -432,7 +434,10 @@ class _Search:
         )
 
     async def _rule(self, template: str) -> Mapping:
-        name = service_name(self._key, template)
+        try:
+            name = service_name(self._key, template)
+        except ConfigError as error:
+            raise self._failed("rule", TEMPLATE_VARIABLE, str(error)) from None
         tried = f"the name {name!r}, by the template {template}"
         target = KubernetesTarget(name, self._namespace)
         if self._services is None:
@@ -478,8 +483,7 @@ class _Search:
             return said.port(self._key)
         except TargetError as error:
             where = f"Service {service.name!r} in namespace {service.namespace!r}"
-            self._note(source, tried, f"{where}: {error}", Outcome.FAILED)
-            raise self._error(f"{where}: {error}") from None
+            raise self._failed(source, tried, f"{where}: {error}") from None
 
     def _won(self, source: str, tried: str, target: str | Target, beside: str = "") -> Mapping:
         if isinstance(target, str):
@@ -496,6 +500,11 @@ class _Search:
 
     def _note(self, source: str, tried: str, found: str, outcome: Outcome) -> None:
         self._steps.append(MappingStep(source, tried, found, outcome))
+
+    def _failed(self, source: str, tried: str, reason: str) -> MappingError:
+        """The error of a step that ends the search, with that step."""
+        self._note(source, tried, reason, Outcome.FAILED)
+        return self._error(reason)
 
     def _error(self, message: str, *, contradiction: bool = True) -> MappingError:
         return MappingError(message, key=self._key, steps=self._steps, contradiction=contradiction)

@@ -216,14 +216,35 @@ async def test_demo_variable_ignores_group_and_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a.B", "=static:///h:1", "a.B=", "a.B=static:///h:1;a.B=static:///h:2"]
+    ("text", "entry"),
+    [
+        ("oops", "'oops'"),
+        ("=static:///h:1", "'=static:///h:1'"),
+        ("*=static:///h:1;a.B=", "'a.B='"),
+        ("*=static:///h:1;a.B=static:///h:1;a.B=static:///h:2", "'a.B'"),
+    ],
 )
-async def test_a_broken_table_is_an_error_and_not_the_rule(text: str) -> None:
-    """A mistake in KUBBO_TARGETS is told, never passed over in silence."""
+async def test_a_broken_table_is_an_error_and_not_the_rule(text: str, entry: str) -> None:
+    """A mistake in KUBBO_TARGETS is told with its entry and the steps, never passed over in
+    silence, also where another entry matches."""
     with pytest.raises(TargetError, match="KUBBO_TARGETS"):
         parse_targets(text)
-    with pytest.raises(TargetError):
+    with pytest.raises(MappingError, match=re.escape(entry)) as caught:
         await mapped(environ={"KUBBO_TARGETS": text})
+    assert caught.value.contradiction
+    assert [step.source for step in caught.value.steps] == ["code", "environment"]
+    step = caught.value.steps[-1]
+    assert step.outcome is Outcome.FAILED
+    assert entry in step.found
+
+
+async def test_a_broken_template_is_an_error_with_its_steps() -> None:
+    """The rule cannot be asked; what was asked before it stands in the record."""
+    with pytest.raises(MappingError, match="KUBBO_SERVICE_NAME must hold") as caught:
+        await mapped(environ={"KUBBO_SERVICE_NAME": "{group}"}, services=Cluster())
+    assert caught.value.contradiction
+    assert [step.source for step in caught.value.steps[-2:]] == ["attribute", "rule"]
+    assert caught.value.steps[-1].outcome is Outcome.FAILED
 
 
 async def test_a_bad_target_says_where_it_stands() -> None:
