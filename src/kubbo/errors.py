@@ -127,6 +127,10 @@ class RpcError(KubboError):
         attempts: the failures of earlier attempts, first one first.
         refused: the provider itself refused the call, so that it has seen it.
         retry_after: seconds for which the provider asks to be left alone, None if it does not.
+        funnel: where no provider could be used: the narrowing from the service key to nothing,
+            step by step.
+        advice: the one next thing to do, a clause without its full stop; empty where `message`
+            says it, or nobody knows.
     """
 
     def __init__(
@@ -147,12 +151,23 @@ class RpcError(KubboError):
         self.attempts: tuple[RpcError, ...] = ()
         self.refused = False
         self.retry_after: float | None = None
+        self.funnel: tuple[Step, ...] = ()
+        self.advice = ""
+
+    @property
+    def headline(self) -> str:
+        """Code, message and provider: the text without the funnel and the earlier attempts."""
+        at = f" (provider {self.endpoint})" if self.endpoint is not None else ""
+        return f"{self.code.name}: {self.message}{at}"
 
     def __str__(self) -> str:
-        at = f" (provider {self.endpoint})" if self.endpoint is not None else ""
-        text = f"{self.code.name}: {self.message}{at}"
+        text = self.headline
+        if self.funnel:
+            text += f" [{' > '.join(map(str, self.funnel))}]"
+        if self.advice:
+            text += f"; {self.advice}"
         for number, error in enumerate(self.attempts, 1):
-            text += f"; attempt {number}: {error}"
+            text += f"; attempt {number}: {error.headline}"
         return text
 
 
@@ -170,19 +185,12 @@ class DeadlineExceeded(RpcError):  # noqa: N818 - named after its code, as calle
 
 
 class NoProvider(RpcError):  # noqa: N818 - the words every Dubbo user looks for
-    """No provider could be chosen; nothing was sent.
+    """No provider could be chosen; nothing was sent."""
 
-    Attributes:
-        funnel: the narrowing from the service key to nothing, step by step.
-    """
-
-    def __init__(self, message: str, *, funnel: Sequence[Step] = ()) -> None:
+    def __init__(self, message: str, *, funnel: Sequence[Step] = (), advice: str = "") -> None:
         super().__init__(Code.UNAVAILABLE, message, progress=Progress.NOT_SENT)
         self.funnel = tuple(funnel)
-
-    def __str__(self) -> str:
-        steps = " > ".join(str(step) for step in self.funnel)
-        return super().__str__() + (f" [{steps}]" if steps else "")
+        self.advice = advice
 
 
 class RemoteException(RpcError):  # noqa: N818 - it stands for a Java exception
@@ -210,7 +218,12 @@ class RemoteException(RpcError):  # noqa: N818 - it stands for a Java exception
         self.stack = tuple(stack)
         self.fields: Mapping[str, object] = fields or {}
 
-    def __str__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """Class, message, provider and causes; the earlier attempts have no part in an answer."""
         at = f" (provider {self.endpoint})" if self.endpoint is not None else ""
         cause = f"; caused by {self.cause}" if self.cause is not None else ""
         return f"{self.class_name}: {self.message}{at}{cause}"
+
+    def __str__(self) -> str:
+        return self.headline

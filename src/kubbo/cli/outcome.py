@@ -81,15 +81,18 @@ def paragraph(error: BaseException) -> str:
 
 
 def _told(error: BaseException) -> str:
-    """The text of an error; attempts that failed alike are told once."""
-    text = str(error)
-    if not isinstance(error, RpcError) or not error.attempts:
-        return text
-    earlier = [str(each) for each in error.attempts]
-    listed = "".join(f"; attempt {number}: {each}" for number, each in enumerate(earlier, 1))
-    last = text.removesuffix(listed)
-    different = [each for each in dict.fromkeys(earlier) if each != last]
-    return "; before that: ".join([f"{last}, after {len(earlier) + 1} attempts", *different])
+    """The text of an error without its advice; attempts that failed alike are told once."""
+    if not isinstance(error, RpcError):
+        return str(error)
+    text = error.headline
+    if error.attempts:
+        earlier = dict.fromkeys(each.headline for each in error.attempts)
+        different = [each for each in earlier if each != text]
+        text = f"{text}, after {len(error.attempts) + 1} attempts"
+        text = "; before that: ".join([text, *different])
+    if error.funnel:
+        text += f" [{' > '.join(map(str, error.funnel))}]"
+    return text
 
 
 def printable(text: str) -> str:
@@ -105,6 +108,8 @@ def _escape(match: re.Match[str]) -> str:
 def _advice(error: BaseException) -> list[str]:
     """The next step, where the message does not say it yet."""
     match error:
+        case RpcError(advice=str(advice)) if advice:
+            return [advice[0].upper() + advice[1:]]
         case NoProvider():
             return []
         case RpcError(code=Code.DEADLINE_EXCEEDED, progress=Progress.NOT_SENT):

@@ -84,6 +84,10 @@ class Attempts(Protocol):
         """The attempts of the same call made anew, `timeout` seconds from now."""
         ...
 
+    def explain(self, error: RpcError) -> None:
+        """Complete the error with which the call ends: its funnel, where nobody was reached."""
+        ...
+
     async def __call__(self, member: Member | None = None) -> Result:
         """Send to `member`; without one, to one that was not tried yet, where there is one."""
         ...
@@ -207,6 +211,10 @@ class SelectedAttempts:
         invocation = copy(self._invocation)
         invocation.deadline = Deadline(self._loop.time() + timeout)
         return SelectedAttempts(invocation, self._selection, self._codec, self._loop)
+
+    def explain(self, error: RpcError) -> None:
+        """See `Attempts`."""
+        self._selection.explain(error, self._invocation)
 
     def _may_probe(self, member: Member) -> bool:
         return (

@@ -29,6 +29,7 @@ from weakref import WeakSet
 
 from kubbo.cluster.breaker import Breaker
 from kubbo.cluster.budget import RetryBudget
+from kubbo.cluster.funnel import why_unresolved
 from kubbo.cluster.member import Member
 from kubbo.cluster.subset import Subset
 from kubbo.cluster.warmup import STEPS, warmed
@@ -55,7 +56,10 @@ _log = logging.getLogger("kubbo.directory")
 
 
 class Directory:
-    """Watches `resolver` from `start` to `aclose`. `target` is its name in messages."""
+    """Watches `resolver` from `start` to `aclose`.
+
+    `target` is its name in messages, and `asked` tells whom it asks, the empty text for nobody.
+    """
 
     def __init__(
         self,
@@ -67,8 +71,10 @@ class Directory:
         breaker: BreakerRules | None = None,
         observer: Observer | None = None,
         subset: Subset | None = None,
+        asked: Callable[[], str] = str,
     ) -> None:
         self.target = target
+        self._asked = asked
         self.budget = budget or RetryBudget()
         self.resolution: Resolution = Pending()
         self.generation = 0
@@ -157,9 +163,12 @@ class Directory:
         """
         while isinstance(self.resolution, Pending):
             if not await self.wait_published(deadline):
-                raise DeadlineExceeded(
+                error = DeadlineExceeded(
                     f"{self.target} was not resolved in time", progress=Progress.NOT_SENT
                 )
+                error.funnel = self.steps()
+                error.advice = why_unresolved(self.target)
+                raise error
 
     @property
     def replacing(self) -> bool:
@@ -186,7 +195,14 @@ class Directory:
     def steps(self) -> tuple[Step, ...]:
         """The funnel up to the members."""
         resolution = self.resolution
-        return () if isinstance(resolution, Pending) else resolution.steps
+        if isinstance(resolution, Pending):
+            asked = self._asked()
+            waiting = f"pending: {asked} has not answered" if asked else "pending"
+            return (Step("naming", None, f"{self.target}, {waiting}"),)
+        if isinstance(resolution, Members) and len(self._members) < len(resolution.endpoints):
+            subset = Step("routing", len(self._members), f"subset={self._subset.size}")
+            return (*resolution.steps, subset)
+        return resolution.steps
 
     def no_provider(self) -> NoProvider:
         """Why there is nothing to choose from."""
@@ -197,11 +213,12 @@ class Directory:
                 failure = NoProvider(f"cannot resolve {self.target}: {error}", funnel=steps)
                 failure.__cause__ = error
                 return failure
-            case Members(_, _, _, steps):
-                funnel = (*steps, Step("connection", 0))
-                return NoProvider(f"no provider of {self.target} is reachable", funnel=funnel)
+            case Members():  # with somebody, unless its resolver breaks its word
+                message = f"{self.target} was resolved to nobody"
+                return NoProvider(message, funnel=self.steps())
             case Pending():
-                return NoProvider(f"{self.target} is not resolved yet")
+                message = f"{self.target} is not resolved yet"
+                return NoProvider(message, funnel=self.steps(), advice=why_unresolved(self.target))
 
     def publish(self, resolution: Resolution) -> None:
         """Take what the resolver found; see `Publish`."""

@@ -43,6 +43,7 @@ class Failsafe:
         except RpcError as error:
             if error.progress is Progress.ANSWERED:
                 raise
+            attempts.explain(error)
             _log.warning("%s: %s; failsafe answers nothing", invocation.method, error)
             return Result(degraded=error)
 
@@ -82,6 +83,7 @@ class Failback:
         except RpcError as error:
             if error.progress is Progress.ANSWERED:
                 raise
+            attempts.explain(error)
             what = self._arrange(invocation, attempts, granted, error)
             _log.warning("%s: %s; failback %s", invocation.method, error, what)
             return Result(degraded=error)
@@ -105,11 +107,13 @@ class Failback:
         try:
             for left in range(self._retries - 1, -1, -1):
                 await asyncio.sleep(self._period)
+                again = attempts.again(granted)
                 try:
-                    await attempts.again(granted)()
+                    await again()
                 except RpcError as error:
                     lost = error.progress is not Progress.NOT_SENT and not invocation.idempotent
                     if not left or lost or error.progress is Progress.ANSWERED:
+                        again.explain(error)
                         _log.warning("%s: failback gives it up: %s", invocation.method, error)
                         return
                 except Exception as error:  # noqa: BLE001 - what the method threw

@@ -9,7 +9,7 @@ members and rules there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kubbo.cluster.member import Member
     from kubbo.model import Invocation
 
-__all__ = ["Router"]
+__all__ = ["OwnStep", "Router"]
 
 
 class Router(Protocol):
@@ -34,4 +34,14 @@ class Router(Protocol):
 
     def narrow(self, members: Sequence[Member], kind: Hashable) -> tuple[Member, ...]:
         """The members that take calls of `kind`; O(members). None of them means no provider."""
+        ...
+
+
+@runtime_checkable
+class OwnStep(Protocol):
+    """A router whose step in a funnel is not called `routing`."""
+
+    @property
+    def step(self) -> str:
+        """See `kubbo.model.Step`."""
         ...

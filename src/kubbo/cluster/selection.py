@@ -21,10 +21,10 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from kubbo.cluster.funnel import complete, may_complete, narrow, reach, why_routed
 from kubbo.cluster.member import Pool
 from kubbo.cluster.warmup import DEFAULT_WARMUP
 from kubbo.errors import NoProvider
-from kubbo.model import Step
 from kubbo.transport.dialer import State
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from kubbo.cluster.balancers import LoadBalance
     from kubbo.cluster.breaker import Breaker
     from kubbo.cluster.directory import Directory
+    from kubbo.cluster.funnel import Funnel
     from kubbo.cluster.member import Member
     from kubbo.cluster.routers import Router
+    from kubbo.errors import RpcError
     from kubbo.model import Deadline, Invocation
 
 __all__ = ["Selection"]
@@ -86,6 +88,8 @@ class Selection:
         self._rebind_at = 0.0
         self._skipping = False
         self._pools: dict[tuple[Hashable, ...], Pool | None] = {}
+        self._forsaken: tuple[Hashable, ...] = ()
+        self._funnel: tuple[object, Funnel] | None = None
 
     @property
     def routers(self) -> tuple[Router, ...]:
@@ -115,10 +119,12 @@ class Selection:
             else ()
         )
         try:
-            return self._pools[kinds]
+            pool = self._pools[kinds]
         except KeyError:
             pool = self._pools[kinds] = self._bind(kinds)
-            return pool
+        if pool is None:
+            self._forsaken = kinds
+        return pool
 
     def _outdated(self, generation: int) -> bool:
         """Whether a change since the last binding asks for another one now; O(1)."""
@@ -147,12 +153,12 @@ class Selection:
         """
         await self.directory.wait_resolved(deadline)
         pool = self.pool(invocation)
-        while pool is None and self.directory.replacing:
-            if not await self.directory.wait_published(deadline):
-                break
+        waiting = True
+        while pool is None and waiting and self.directory.replacing:
+            waiting = await self.directory.wait_published(deadline)
             pool = self.pool(invocation)
         if pool is None:
-            raise self.no_provider(invocation)
+            raise self._no_provider(invocation)
         return pool
 
     def routed(self, invocation: Invocation) -> tuple[Member, ...]:
@@ -181,23 +187,36 @@ class Selection:
             self._rebind_at += count * REBIND_PAUSE
         return _skip_lost(pool) if self._skipping else pool
 
-    def no_provider(self, invocation: Invocation) -> NoProvider:
-        """Why there is nothing to choose from for this call."""
-        members: tuple[Member, ...] = self.directory.members()
-        if not members:
-            return self.directory.no_provider()
-        for router in self._routers:
-            left = router.narrow(members, router.classify(invocation))
-            if not left:
-                target = self.directory.target
-                steps = (*self.directory.steps(), Step("routing", 0, router.name))
-                return NoProvider(
-                    f"no provider of {target} may take {invocation.method}: {router.name} "
-                    f"leaves none of {len(members)}",
-                    funnel=steps,
-                )
-            members = left
-        return self.directory.no_provider()
+    def _no_provider(self, invocation: Invocation) -> NoProvider:
+        """Why there was nothing to choose from when `pool` was asked last."""
+        directory = self.directory
+        members: tuple[Member, ...] = directory.members()
+        narrowed = narrow(self._routers, self._forsaken, members)
+        if not members or narrowed.emptied is None:
+            return directory.no_provider()
+        return NoProvider(
+            f"no provider of {directory.target} may take {invocation.method}: "
+            f"{narrowed.emptied.name} leaves none of {narrowed.before}",
+            funnel=(*directory.steps(), *narrowed.steps),
+            advice=why_routed(invocation, directory.target),
+        )
+
+    def explain(self, error: RpcError, invocation: Invocation) -> None:
+        """Complete the error of a call that has failed, if it reached nobody; else leave it.
+
+        O(members) once for each kind of call and change of the directory.
+        """
+        if not may_complete(error):
+            return
+        directory = self.directory
+        kinds = tuple([router.classify(invocation) for router in self._routers])
+        state = (directory.generation, self._routers, kinds)
+        if self._funnel is None or self._funnel[0] != state:
+            narrowed = narrow(self._routers, kinds, directory.members())
+            found = reach(narrowed.left, self.breaker)
+            steps = (*directory.steps(), *narrowed.steps, *found.steps)
+            self._funnel = state, replace(found, steps=steps)
+        complete(error, directory.target, self._funnel[1])
 
 
 def _skip_lost(pool: Pool) -> Pool:

@@ -18,6 +18,7 @@ from kubbo.cluster.selection import Selection
 from kubbo.cluster.warmup import warmup_of
 from kubbo.config import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
 from kubbo.config.layers import Layer, Level, merge, stack
+from kubbo.errors import RpcError
 from kubbo.model import Deadline, Invocation, Kind
 from kubbo.observe import CallReport
 from kubbo.rpc.actives import Actives
@@ -295,7 +296,12 @@ class Reference:
         loop = self._loop
 
         async def clustered(invocation: Invocation) -> Result:
-            return await policy(invocation, SelectedAttempts(invocation, selection, codec, loop))
+            attempts = SelectedAttempts(invocation, selection, codec, loop)
+            try:
+                return await policy(invocation, attempts)
+            except RpcError as error:
+                attempts.explain(error)
+                raise
 
         return compose(self._filters, clustered)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -56,16 +57,19 @@ class State(Enum):
 
 
 class Dialer:
-    """The one connection to `endpoint`. `subscribers` are called when `state` changes."""
+    """The one connection to `endpoint`. `subscribers` are called when `state` changes.
+
+    `reason` says why there is no connection, where there is none; it does not name the address.
+    """
 
     def __init__(self, endpoint: Endpoint, table: Dialers) -> None:
         self.endpoint = endpoint
         self.state = State.CONNECTING
         self.subscribers: set[Callable[[], None]] = set()
         self.users = 0
+        self.reason = "not connected yet"
         self._table = table
         self._connection: Connection | None = None
-        self._error = "not connected yet"
         self._tried_at = -FIRST_BACKOFF
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -91,14 +95,14 @@ class Dialer:
                     await asyncio.shield(self._settled)
             except TimeoutError:
                 raise DeadlineExceeded(
-                    f"not connected in time: {self._error}",
+                    f"not connected in time: {self.reason}",
                     progress=Progress.NOT_SENT,
                     endpoint=self.endpoint,
                 ) from None
         if self._connection is None:
             raise RpcError(
                 Code.UNAVAILABLE,
-                f"cannot connect: {self._error}",
+                f"cannot connect: {self.reason}",
                 progress=Progress.NOT_SENT,
                 endpoint=self.endpoint,
             )
@@ -119,7 +123,7 @@ class Dialer:
                 async with self._table.dials:
                     connection = await self._table.connect(self.endpoint, self._changed)
             except OSError as error:
-                self._error = error.strerror or str(error) or type(error).__name__
+                self.reason = _reason(error)
                 self._set(State.DOWN)
                 await self._pause(backoff * (0.5 + self._table.rng.random() / 2))
                 backoff = min(backoff * 2, LAST_BACKOFF)
@@ -133,7 +137,6 @@ class Dialer:
                 finally:
                     self._connection = None
                     await connection.aclose()
-                self._error = connection.loss or "the provider closed the connection"
                 self._set(State.DOWN)
                 if self._loop.time() - since > LAST_BACKOFF:
                     backoff = FIRST_BACKOFF
@@ -159,6 +162,7 @@ class Dialer:
             return
         if connection.loss is not None:
             self._connection = None
+            self.reason = connection.loss or "the provider closed the connection"
             self._set(State.DOWN)
             if self._wanted is not None and not self._wanted.done():
                 self._wanted.set_result(None)
@@ -190,6 +194,14 @@ class Dialer:
             self._set(State.CLOSED)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _reason(error: OSError) -> str:
+    """Why a connection failed; asyncio's own text has the address, and hides the reason."""
+    text = error.strerror or str(error) or type(error).__name__
+    if error.errno and text.startswith("Connect call failed"):
+        return os.strerror(error.errno)
+    return text
 
 
 class Dialers:

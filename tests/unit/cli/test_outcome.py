@@ -19,7 +19,7 @@ from kubbo.errors import (
     TargetError,
     UsageError,
 )
-from kubbo.model import Endpoint
+from kubbo.model import Endpoint, Step
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,21 @@ def test_attempts_that_failed_alike_are_told_once():
     told = paragraph(error)
     assert told.count("no route") == 1
     assert "after 3 attempts; before that: UNAVAILABLE: no luck" in told
+
+
+def test_the_funnel_and_the_next_thing_are_told_once():
+    """Behind the failures; the advice is that of the error, not a second one besides."""
+
+    def failure() -> RpcError:
+        made = RpcError(Code.UNAVAILABLE, "refused", progress=Progress.NOT_SENT)
+        made.funnel, made.advice = (Step("connection", 0, "\x1b[2J"),), "look there"
+        return made
+
+    error = failure()
+    error.attempts = (failure(), failure())
+    assert paragraph(error) == (
+        "UNAVAILABLE: refused, after 3 attempts [connection 0 (\\x1b[2J)]. Look there"
+    )
 
 
 def test_notes_belong_to_the_paragraph():

@@ -59,6 +59,7 @@ class Provider:
     latency: float = 0.01
     fails: Callable[[], Exception] | None = None
     state: State = State.READY
+    reason: str = "Connection refused"
     subscribers: set[Callable[[], None]] = field(default_factory=set)
     begun: int = 0
     cancelled: int = 0

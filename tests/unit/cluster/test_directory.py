@@ -29,6 +29,7 @@ class FakeDialer:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.state = State.READY
+        self.reason = "Connection refused"
         self.subscribers: set[Callable[[], None]] = set()
 
     def become(self, state: State) -> None:

@@ -34,6 +34,9 @@ class Script:
     def again(self, timeout: float) -> Script:
         return self
 
+    def explain(self, error: RpcError) -> None:
+        """Nothing is known of scripts."""
+
     async def __call__(self, member: Member | None = None) -> Result:
         self.made += 1
         outcome = self.outcomes.pop(0)

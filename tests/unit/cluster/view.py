@@ -23,6 +23,7 @@ class Line:
     def __init__(self, endpoint: Endpoint, state: State) -> None:
         self.endpoint = endpoint
         self.state = state
+        self.reason = "Connection refused"
         self.subscribers: set[Callable[[], None]] = set()
 
     def become(self, state: State) -> None:

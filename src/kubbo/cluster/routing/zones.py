@@ -69,6 +69,7 @@ class ZoneRouter:
     """
 
     name = "zone"
+    step = "zone"
     priority = 0
 
     def __init__(
