@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kubbo.naming.resolution import Resolver
     from kubbo.naming.target import Target
 
-__all__ = ["SNAPSHOT_VARIABLE", "NamingContext", "open_resolver"]
+__all__ = ["SNAPSHOT_VARIABLE", "NamingContext", "asked_by", "open_resolver"]
 
 SNAPSHOT_VARIABLE: Final = "KUBBO_SNAPSHOT_DIR"
 """The directory of snapshots, where the code names none."""
@@ -174,6 +174,11 @@ class NamingContext:
                 self._cluster = await self._open_cluster()
             return self._cluster
 
+    @property
+    def source(self) -> str:
+        """Where the credentials come from, for messages; empty before they were needed."""
+        return "" if self._cluster is None else self._cluster.access.source
+
     def watches(self) -> Watches:
         """The watches that the Kubernetes targets share."""
         if self._watches is None:
@@ -248,6 +253,25 @@ def open_resolver(
                 context.failover(target),
                 clock=context.clock,
             )
+        case _:
+            assert_never(target)
+
+
+def asked_by(target: Target | None, context: NamingContext) -> str:
+    """Whom the resolver of a target asks, for messages; empty where it asks nobody.
+
+    Without a target it is that of a service key.
+    """
+    match target:
+        case None | KubernetesTarget():
+            source = context.source
+            return f"the API server (asked with {source})" if source else "the API server"
+        case DnsTarget():
+            return f"the name server ({', '.join(context.nameservers) or context.resolv_conf})"
+        case StaticTarget():
+            return ""
+        case FailoverTarget(targets):
+            return ", ".join(filter(None, dict.fromkeys(asked_by(one, context) for one in targets)))
         case _:
             assert_never(target)
 

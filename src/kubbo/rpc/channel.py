@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, cast
 from weakref import WeakSet
 
@@ -25,7 +26,7 @@ from kubbo.errors import RpcError, UsageError
 from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import ServiceKey
 from kubbo.naming.mapped import MappedResolver
-from kubbo.naming.open import NamingContext, open_resolver
+from kubbo.naming.open import NamingContext, asked_by, open_resolver
 from kubbo.naming.target import parse_target
 from kubbo.rpc.fallback import Fallback
 from kubbo.rpc.generic import GenericReference
@@ -408,6 +409,7 @@ class Channel:
                 breaker=self._breaker,
                 observer=self._observer,
                 subset=subset,
+                asked=partial(asked_by, parsed, self._naming),
             )
             self._directories[name, subset.size] = directory
             directory.start()
