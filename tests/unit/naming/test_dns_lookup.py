@@ -40,6 +40,14 @@ def resolv_conf(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def mistyped(tmp_path: Path) -> Path:
+    """resolv.conf with mistakes, no name server, and one good search domain."""
+    path = tmp_path / "mistyped.conf"
+    path.write_text("nameserver foo\nsearch corp..example shop.example\n")
+    return path
+
+
 def lookup(target: str, server: NameServer, resolv_conf: Path) -> Lookup:
     parsed = parse_target(target)
     assert isinstance(parsed, DnsTarget)
@@ -370,3 +378,17 @@ def test_a_name_server_is_an_address(text: str) -> None:
 def test_the_forms_of_a_name_server(text: str) -> None:
     """With a port and without, of both families."""
     Lookup(DnsTarget("a", 1), nameservers=[text])
+
+
+async def test_a_mistyped_line_does_not_cost_all_names(server: NameServer, mistyped: Path) -> None:
+    """The name servers are asked, under the search domains that are names."""
+    server.replies["greeter.shop.example. A"] = Reply(("greeter.shop.example. 5 IN A 10.0.0.1",))
+    assert hosts(await look("dns:///greeter:1", server, mistyped)) == ["10.0.0.1:1"]
+
+
+async def test_a_file_without_a_name_server(mistyped: Path) -> None:
+    """What is wrong with the file is part of the failure."""
+    answer = await Lookup(DnsTarget(GREETER, 1), resolv_conf=mistyped)()
+    assert isinstance(answer, Unanswered)
+    assert "no name server is known" in answer.reason
+    assert str(mistyped) in answer.reason

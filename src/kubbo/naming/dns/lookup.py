@@ -31,13 +31,13 @@ import dns.name
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
-import dns.resolver
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.SRV import SRV
 
 from kubbo.errors import ConfigError
 from kubbo.model import Endpoint
+from kubbo.naming.dns.resolv_conf import ResolvConf, name_server, read_resolv_conf
 from kubbo.naming.dns.view import MAX_ENDPOINTS, Answer, Found, Nothing, Unanswered
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ if TYPE_CHECKING:
 __all__ = ["Lookup"]
 
 _PAYLOAD: Final = 1232  # bytes of a datagram that pass without fragments; more comes by TCP
-_LONGEST_TIMEOUT: Final = 5.0  # seconds for one server, whatever resolv.conf says
 _ROUNDS: Final = 2  # over all servers: datagrams get lost
-_SERVERS: Final = 3  # as the C library does
 _LONGEST_LOOKUP: Final = 30.0  # seconds: servers that answer slowly may be asked many questions
-_DOMAINS: Final = 32  # as Kubernetes allows
+_TOO_LONG_TTL: Final = 5.0  # seconds, of a name that nobody was asked for
 _TARGET_QUESTIONS: Final = 32  # for SRV targets whose addresses did not come along
 
 
@@ -114,7 +112,7 @@ class Lookup:
             )
         except _NoAnswerError as error:
             return Unanswered(str(error), self._asked)
-        except dns.exception.DNSException as error:
+        except (dns.exception.DNSException, ValueError) as error:
             return Unanswered(f"{self._target}: {_said(error)}", self._asked)
 
     async def identity(self) -> str:
@@ -128,21 +126,16 @@ class Lookup:
     # ------------------------------------------------------------------ names
     def _read(self) -> _Servers:
         try:
-            read = dns.resolver.Resolver(self._resolv_conf)
-        except (dns.exception.DNSException, OSError, ValueError) as error:
-            if not self._given:
-                raise _NoAnswerError(
-                    f"no name server is known: {error} (in {self._resolv_conf})"
-                ) from None
-            return _Servers(self._given, (), 1, 2.0)
-        search = read.search or ([] if read.domain == dns.name.root else [read.domain])
-        listed = [(one, 53) for one in read.nameservers if isinstance(one, str)]
-        return _Servers(
-            self._given or tuple(listed[:_SERVERS]),
-            tuple(search[:_DOMAINS]),
-            1 if read.ndots is None else read.ndots,
-            min(max(read.timeout, 0.1), _LONGEST_TIMEOUT),
-        )
+            read = read_resolv_conf(self._resolv_conf)
+        except (OSError, ValueError) as error:
+            read, why = ResolvConf(), f"{self._resolv_conf} cannot be read: {error}"
+        else:
+            why = f"{self._resolv_conf} names no address of one"
+        listed = tuple((one, 53) for one in read.nameservers)
+        servers = _Servers(self._given or listed, read.search, read.ndots, read.timeout)
+        if not servers.addresses:
+            raise _NoAnswerError(f"no name server is known: {why}")
+        return servers
 
     def _names(self, servers: _Servers) -> Iterator[dns.name.Name]:
         host = dns.name.from_text(self._target.host, None)
@@ -191,7 +184,7 @@ class Lookup:
         try:
             return await self._services(service.concatenate(name), servers)
         except dns.name.NameTooLong:
-            return _Miss(f"{name} is too long", _LONGEST_TIMEOUT, exists=False)
+            return _Miss(f"{name} is too long", _TOO_LONG_TTL, exists=False)
 
     async def _addresses(self, name: dns.name.Name, port: int, servers: _Servers) -> Found | _Miss:
         answer = await self._ask(name, dns.rdatatype.A, servers)
@@ -256,7 +249,8 @@ class Lookup:
                     silent.remove(server)
                 except dns.exception.Timeout:
                     said[_text(server)] = f"no answer in {servers.timeout:g} s"
-                except (dns.exception.DNSException, OSError, EOFError) as error:
+                except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
+                    # ValueError: asyncio's, of an address that it takes for another one
                     said[_text(server)] = _said(error)
                     silent.remove(server)
         listed = ", ".join(f"{server}: {what}" for server, what in said.items())
@@ -353,16 +347,13 @@ def _server(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = text, "53"
-    try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-        number = int(port) if port.isascii() and port.isdecimal() else 0
-    except ValueError:
-        address, number = None, 0
+    address = name_server(host.removeprefix("[").removesuffix("]"))
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else 0
     if address is None or not 0 < number < 65536:
         raise ConfigError(
             f"{text!r} is no name server; write its address, like 10.96.0.10 or 127.0.0.1:1053"
         )
-    return str(address), number
+    return address, number
 
 
 def _said(error: Exception) -> str:
