@@ -191,6 +191,23 @@ async def test_no_such_port(server: ApiServer, context: NamingContext) -> None:
         assert "80 is the port of the Service itself" in reason
 
 
+async def test_a_port_that_only_pods_have_that_are_not_ready(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """A new revision has the port and crashes: its pods are asked why, and named."""
+    service(server)
+    pod(server, "greeter-new", "CrashLoopBackOff")
+    old = slice_object("10.0.0.1", name="old")
+    old["ports"][0]["name"] = "http"
+    server.store.create(old)
+    slices(server, unready=("10.0.0.2",))
+    async with watching(opened(context)) as published:
+        absent = await published.absent()
+    assert "1 ready pod lacks it, and 1 that has it is not ready" in absent.reason
+    assert "0 of 1 pod ready: CrashLoopBackOff (1); see more with" in absent.reason
+    assert str(absent.steps[-1]) == "pods 0 (0 of 1 pod ready: CrashLoopBackOff (1))"
+
+
 async def test_a_wrong_port_is_told_before_there_is_a_pod(
     server: ApiServer, context: NamingContext
 ) -> None:

@@ -7,6 +7,7 @@ text, so that each can be tested as what a person reads.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kubbo.naming.kubernetes.roles import finding, refused, watching_config_map
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["absent", "forbidden", "forbidden_config_map", "unreachable"]
 
+_PORT = re.compile("[a-z0-9-]+")  # not `(unnamed)`, nor `dns/UDP`
 _NOBODY = 'User "system:anonymous" '
 
 
@@ -48,7 +50,14 @@ def absent(
             f"`kubectl get services -n {namespace}`, and that this is the right cluster"
         )
     if joined.verdict is Verdict.NO_PORT:
-        return _no_port(joined.ports, joined.port_problem, where, port, found)
+        if joined.port_problem:
+            return _no_port(joined.ports, joined.port_problem, where, port, found)
+        look = (
+            (f"{pods}; " if pods is not None and pods.total else "") + _look(namespace, found, pods)
+            if pods_would_tell(joined)
+            else "compare the ports of the pods with the targetPort of the Service"
+        )
+        return f"{where} exists, and {_port_unready(joined, port)}; {look}"
     if found is not None and not joined.ports and _lacks(found, port):
         # There is no pod yet, but none will ever have this port.
         ports = tuple(
@@ -84,12 +93,43 @@ def absent(
     )
 
 
+def pods_would_tell(joined: Joined) -> bool:
+    """Whether the reasons of pods that are not ready would explain that there is nobody."""
+    if joined.verdict is not Verdict.NO_PORT:
+        return True
+    return not joined.port_problem and any(one.port for one in joined.excluded)
+
+
+def _port_unready(joined: Joined, port: Port) -> str:
+    """The port was found, but on no pod that is ready: those are older, say, and lack it."""
+    having = [one for one in joined.excluded if one.port]
+    numbers = ", ".join(str(number) for number in sorted({one.port for one in having}))
+    which = f"port {port!r}" if port is not None else f"port to call ({numbers or 'none'})"
+    if joined.ready:
+        lacking = f"{joined.ready} ready {'pod lacks' if joined.ready == 1 else 'pods lack'} it"
+    else:
+        lacking = "those that terminate and still serve lack it"
+    unready = f"{len(having) or 'none'} that {'have' if len(having) > 1 else 'has'} it"
+    unready += f" {'are' if len(having) > 1 else 'is'} not ready" if having else " is there"
+    return (
+        f"no ready pod has the {which}: {lacking}, and {unready} "
+        f"(ports found: {', '.join(joined.ports) or 'none'})"
+    )
+
+
 def _pods(counted: str, namespace: str, found: Service | None, pods: PodsSeen | None) -> str:
     """Why the pods are not ready, in their own words where those may be read."""
+    look = _look(namespace, found, pods)
+    if pods is None or not pods.total:
+        return f"{counted}; {look}"
+    return f"{pods}, which no EndpointSlice shows yet; {look}" if pods.ready else f"{pods}; {look}"
+
+
+def _look(namespace: str, found: Service | None, pods: PodsSeen | None) -> str:
+    """How to see more of the pods, or that which could not be read."""
     if pods is not None and pods.total:
         first = f" {pods.first}" if pods.first else ""
-        unseen = ", which no EndpointSlice shows yet" if pods.ready else ""
-        return f"{pods}{unseen}; see more with `kubectl describe pod -n {namespace}{first}`"
+        return f"see more with `kubectl describe pod -n {namespace}{first}`"
     look = (
         f"see why with `kubectl get pods -n {namespace}{_selector(found)}` and "
         "`kubectl describe pod`"
@@ -99,7 +139,7 @@ def _pods(counted: str, namespace: str, found: Service | None, pods: PodsSeen | 
             "; a Role that lets this message say it, by reading pods, is printed by "
             "`kubbo rbac --diagnose`"
         )
-    return f"{counted}; {look}"
+    return look
 
 
 def _lacks(found: Service, port: Port) -> bool:
@@ -118,11 +158,11 @@ def _no_port(
 ) -> str:
     listed = ", ".join(ports) or "none"
     if port is None:
+        names = (one.partition(" ")[0] for one in ports)
         return (
             f"{where} exists, but which of its ports to use is unclear "
-            f"({problem or 'the ready pods lack the port'}); ports found: {listed}; "
-            "name one in the target, like "
-            f"kubernetes:///SERVICE.NAMESPACE:{ports[0].split(' ')[0] if ports else 'PORT'}"
+            f"({problem}); ports found: {listed}; name one in the target, like "
+            f"kubernetes:///SERVICE.NAMESPACE:{next(filter(_PORT.fullmatch, names), 'PORT')}"
         )
     hint = ""
     for one in (found.spec.ports if found is not None else None) or ():
@@ -131,7 +171,7 @@ def _no_port(
                 f"; {port} is the port of the Service itself, targets name the pods' port: "
                 f"write {one.name or one.target_port}"
             )
-        elif one.target_port == port:
+        elif isinstance(port, str) and one.target_port == port != one.name:
             hint = f"; {port!r} is the container's name for the port, the Service's is {one.name!r}"
     return (
         f"{where} exists and has no such port: {port!r} is not among the ports found "

@@ -240,11 +240,7 @@ class _Run:
         not_before = max(self._ask_since, self._now() - _FRESH)
         asked, service = await follower.read_service(not_before=not_before)
         pods: PodsSeen | None = None
-        if (
-            service is not None
-            and service.spec.selector
-            and self._joined.verdict is not Verdict.NO_PORT
-        ):
+        if service is not None and service.spec.selector and explain.pods_would_tell(self._joined):
             pods = await follower.read_pods(service.spec.selector)
         if self._ask_at is None or self._joined_from != joined_from:
             return  # the view has changed meanwhile: it has been told, or is asked about again

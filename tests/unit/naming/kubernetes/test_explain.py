@@ -6,11 +6,25 @@ from typing import Any
 
 import pytest
 
-from kubbo.naming.kubernetes.explain import absent, forbidden, forbidden_config_map
-from kubbo.naming.kubernetes.objects import Service, ServicePort, ServiceSpec
+from kubbo.naming.kubernetes.explain import (
+    absent,
+    forbidden,
+    forbidden_config_map,
+    pods_would_tell,
+)
+from kubbo.naming.kubernetes.objects import (
+    Conditions,
+    EndpointSlice,
+    Metadata,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SliceEndpoint,
+    SlicePort,
+)
 from kubbo.naming.kubernetes.pods import PodsSeen
 from kubbo.naming.kubernetes.roles import Subject, finding, watching_config_map
-from kubbo.naming.kubernetes.slices import Joined, Verdict
+from kubbo.naming.kubernetes.slices import Joined, Verdict, join
 
 DUBBO = ServicePort("dubbo", 80, 20880)
 
@@ -26,6 +40,7 @@ def service(**spec: Any) -> Service:
     return Service(spec=ServiceSpec(**spec))
 
 
+NO_PORT = Joined(Verdict.NO_PORT, ports=("dubbo (20880)",), port_problem="none named so")
 NOBODY = Joined(Verdict.NO_SLICES)
 SELECTING = service(selector={"a": "1"}, ports=[DUBBO])
 
@@ -58,11 +73,17 @@ SELECTING = service(selector={"a": "1"}, ports=[DUBBO])
         (reason(NOBODY, SELECTING, pods=PodsSeen(asked=False)), "(or none that has an address"),
         (reason(Joined(Verdict.NO_PORT, ports=("a (1)", "b (2)"), port_problem="two"),
                 service(), port=None), "kubernetes:///SERVICE.NAMESPACE:a"),
-        (reason(Joined(Verdict.NO_PORT, ports=("dubbo (20880)",)), service(ports=[DUBBO]),
-                port=80), "write dubbo"),
-        (reason(Joined(Verdict.NO_PORT, ports=("dubbo (20880)",)),
-                service(ports=[ServicePort("dubbo", 80, "rpc")]), port="rpc"),
+        (reason(Joined(Verdict.NO_PORT, ports=("dns/UDP (53)", "b (2)"), port_problem="two"),
+                service(), port=None), "kubernetes:///SERVICE.NAMESPACE:b"),
+        (reason(Joined(Verdict.NO_PORT, ports=("(unnamed) (2)",), port_problem="two"),
+                service(), port=None), "kubernetes:///SERVICE.NAMESPACE:PORT"),
+        (reason(NO_PORT, service(ports=[DUBBO]), port=80), "write dubbo"),
+        (reason(NO_PORT, service(ports=[ServicePort("dubbo", 80, "rpc")]), port="rpc"),
          "the Service's is 'dubbo'"),
+        (reason(NO_PORT, service(ports=[ServicePort("rpc", 80, "rpc")]), port="rpc"),
+         "(dubbo (20880)); correct the port"),
+        (reason(NO_PORT, service(ports=[ServicePort("rpc", 80, 7)]), port=7),
+         "(dubbo (20880)); correct the port"),
         (reason(NOBODY, service(selector={"a": "1"}, ports=[DUBBO]), port=7000),
          "ports found (dubbo (20880))"),
         (reason(NOBODY, service(selector={"a": "1"}, ports=[ServicePort("d", 80, "rpc")]),
@@ -74,6 +95,66 @@ def test_reasons(text: str, says: str) -> None:
     assert says in text
     assert "\n" not in text
     assert "'greeter' in namespace 'shop'" in text
+
+
+def revision(name: str, address: str, conditions: Conditions, **ports: int) -> EndpointSlice:
+    """A slice of one pod."""
+    return EndpointSlice(
+        metadata=Metadata(name=name),
+        address_type="IPv4",
+        endpoints=[SliceEndpoint([address], conditions)] if address else [],
+        ports=[SlicePort(name, number) for name, number in ports.items()],
+    )
+
+
+OLD = revision("old", "10.0.0.1", Conditions(ready=True), http=8080)
+NEW = revision("new", "10.0.0.2", Conditions(ready=False), http=8080, dubbo=20881)
+NAMED_ALIKE = service(selector={"a": "1"}, ports=[ServicePort("dubbo", 80, "dubbo")])
+
+
+@pytest.mark.parametrize(
+    ("port", "which"),
+    [("dubbo", "port 'dubbo'"), (20881, "port 20881"), (None, "port to call (20881)")],
+)
+def test_a_port_of_pods_that_are_not_ready(port: str | int | None, which: str) -> None:
+    """It does exist: what keeps it away is the state of the pods that have it, and those are
+    asked. No other port is recommended, nor the same again."""
+    joined = join([OLD, NEW], port=port)
+    assert pods_would_tell(joined)
+    text = reason(joined, NAMED_ALIKE, port=port)
+    assert text == (
+        f"Service 'greeter' in namespace 'shop' exists, and no ready pod has the {which}: 1 ready "
+        "pod lacks it, and 1 that has it is not ready (ports found: dubbo (20881), http (8080)); "
+        "see why with `kubectl get pods -n shop -l a=1` and `kubectl describe pod`"
+    )
+    pods = PodsSeen(2, 1, (("CrashLoopBackOff", 1),), "greeter-2")
+    assert reason(joined, NAMED_ALIKE, port=port, pods=pods).endswith(
+        "; 1 of 2 pods ready: CrashLoopBackOff (1); see more with `kubectl describe pod -n shop "
+        "greeter-2`"
+    )
+    unread = reason(joined, NAMED_ALIKE, port=port, pods=PodsSeen(asked=False))
+    assert unread.endswith("`kubbo rbac --diagnose`")
+
+
+def test_a_port_that_only_a_slice_without_pods_has() -> None:
+    """No pod would tell more: they are not asked."""
+    empty = revision("new", "", Conditions(), dubbo=20881)
+    joined = join([OLD, empty], port="dubbo")
+    assert not pods_would_tell(joined)
+    assert "1 ready pod lacks it, and none that has it is there" in reason(joined, NAMED_ALIKE)
+
+
+def test_pods_that_end_and_lack_the_port() -> None:
+    """Those that still serve are no ready ones."""
+    ending = Conditions(ready=False, serving=True, terminating=True)
+    old = revision("old", "10.0.0.1", ending, http=8080)
+    text = reason(join([old, NEW], port="dubbo"), NAMED_ALIKE)
+    assert "those that terminate and still serve lack it, and 1 that has it is not ready" in text
+
+
+def test_a_wrong_port_is_not_asked_of_pods() -> None:
+    """They have none of that name, ready or not."""
+    assert not pods_would_tell(join([OLD, NEW], port="grpc"))
 
 
 def denied(user: str, resource: str = "endpointslices") -> str:
