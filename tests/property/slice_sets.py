@@ -85,17 +85,27 @@ class Row:
         return ",".join(sorted(one["name"] for one in given))
 
 
-def same_pod(one: Row, other: Row) -> bool:
-    """Two entries are about one pod, or about one address where there is no pod."""
-    if one.family != other.family:
+def outdone(row: Row, other: Row) -> bool:
+    """Whether another entry, of the same family, makes this one void.
+
+    For a pod that is listed twice: the one that has the port, then the newer generation, then the
+    one that is ready. Where no pod is named, a port is all that tells two providers of a host
+    apart: of one port the newer entry counts, and one that has the port where this has not.
+    """
+    if row.family != other.family:
         return False
-    if one.pod or other.pod:
-        return one.pod == other.pod
-    return one.host == other.host
+    if row.pod or other.pod:
+        return row.pod == other.pod and (
+            bool(other.port) > bool(row.port)
+            or (bool(other.port) == bool(row.port) and newer(other, row))
+        )
+    if row.host != other.host:
+        return False
+    return newer(other, row) if row.port == other.port else not row.port
 
 
 def newer(one: Row, other: Row) -> bool:
-    """Of two entries for one pod: the newer generation; of one age, the one that is ready."""
+    """The newer generation; of one age, the one that is ready."""
     return (one.age[0], one.ready, one.age[1]) > (other.age[0], other.ready, other.age[1])
 
 
@@ -105,29 +115,35 @@ def livelier(one: Row, other: Row) -> bool:
     return ranks[0] > ranks[1]
 
 
+def replaced(row: Row, other: Row, family: str) -> bool:
+    """Whether another address of a pod is called in place of this one.
+
+    One that has the port in place of one that has not; of two alike, that of the chosen family.
+    """
+    if row.pod is None or row.pod != other.pod:
+        return False
+    if bool(row.port) != bool(other.port):
+        return bool(other.port)
+    return other.family == family != row.family
+
+
 def oracle(slices: list[Slice], question: Question) -> Answer:
     """What the documentation says of these slices."""
     of_addresses = [one for one in slices if one["addressType"] in {"IPv4", "IPv6"}]
     asked = port_asked_for(of_addresses, question)
     every = [
-        Row(one, entry, entry["addresses"][0], number_of(one, asked))
+        Row(one, entry, host, number_of(one, asked))
         for one in of_addresses
         for entry in one.get("endpoints") or []
-        if is_address(entry["addresses"][0])
+        for host in address(entry["addresses"][0], one["addressType"])
     ]
-    current = [row for row in every if not any(same_pod(o, row) and newer(o, row) for o in every)]
+    current = [row for row in every if not any(outdone(row, o) for o in every)]
     owners = [
         row
         for row in current
         if not any((o.host, o.port) == (row.host, row.port) and livelier(o, row) for o in current)
     ]
-    backends = [
-        row
-        for row in owners
-        if row.family == question.family
-        or row.pod is None
-        or not any(o.pod == row.pod and o.family == question.family for o in owners)
-    ]
+    backends = [row for row in owners if not any(replaced(row, o, question.family) for o in owners)]
     at_port = [row for row in backends if row.port]
     called = [row for row in at_port if row.ready]
     if not called:
@@ -143,13 +159,14 @@ def oracle(slices: list[Slice], question: Question) -> Answer:
     )
 
 
-def is_address(text: str) -> bool:
+def address(text: str, family: str) -> list[str]:
+    """An address of a family as everybody writes it; nothing if it is none, or stands for all."""
     try:
-        return ipaddress.ip_address(text) != ipaddress.ip_address(
-            "::" if ":" in text else "0.0.0.0"
-        )
+        found = ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return []
+    fits = f"IPv{found.version}" == family and int(found) != 0
+    return [str(found)] if fits else []
 
 
 def tcp_ports(one: Slice) -> list[dict[str, Any]]:
@@ -157,16 +174,26 @@ def tcp_ports(one: Slice) -> list[dict[str, Any]]:
 
 
 def port_asked_for(slices: list[Slice], question: Question) -> str | int | None:
-    """A name or a number; None when what was asked for is not clear or not there."""
+    """A name or a number; None when what was asked for is not clear or not there.
+
+    The port of the protocol's name may be anywhere. One that is found by appProtocol, or because
+    it is the only one, is sought where there are endpoints, elsewhere if there is none.
+    """
     if question.port is not None:
         return question.port
-    there = [port for one in slices for port in tcp_ports(one) if port.get("port")]
-    names = {port.get("name") or "" for port in there}
-    if question.protocol in names:
+    living = [one for one in slices if one.get("endpoints")]
+    there, alive = (
+        [port for one in some for port in tcp_ports(one) if port.get("port")]
+        for some in (slices, living)
+    )
+    if any(port.get("name") == question.protocol for port in there):
         return question.protocol
-    fitting = {port.get("name") or "" for port in there if port.get("appProtocol") in SPEAKING}
-    choice = fitting or names
-    return choice.pop() if len(choice) == 1 else None
+    fitting = [
+        [port for port in some if port.get("appProtocol") in SPEAKING] for some in (alive, there)
+    ]
+    choice = next(filter(None, [*fitting, alive, there]), [])
+    names = {port.get("name") or "" for port in choice}
+    return names.pop() if len(names) == 1 else None
 
 
 def number_of(one: Slice, asked: str | int | None) -> int:
@@ -190,8 +217,8 @@ def port(name: str, number: int | None, **fields: str) -> dict[str, Any]:
 
 
 PORTS: list[Any] = [
-    *([port("dubbo", 20880)],) * 12,
-    [port("dubbo", 20990), port("http", 80)],
+    *([port("dubbo", 20880)],) * 10,
+    *([port("dubbo", 20990), port("http", 80)],) * 4,
     [port("http", 80), port("dubbo", 20880), port("metrics", 9090)],
     [port("http", 80)],
     [port("http", 20880, protocol="UDP")],
@@ -233,8 +260,12 @@ HINTS: list[Any] = [
 ]
 FAMILIES = ("IPv4",) * 6 + ("IPv6",) * 4 + ("FQDN",)
 HOSTS = {
-    "IPv4": tuple(f"10.0.0.{n}" for n in range(1, 7)) * 4 + ("0.0.0.0", "no address"),
-    "IPv6": tuple(f"fd00::{n}" for n in range(1, 7)) * 4 + ("::", "no address"),
+    "IPv4": tuple(f"10.0.0.{n}" for n in range(1, 7)) * 4 + ("0.0.0.0", "no address", "fd00::1"),
+    "IPv6": (
+        *tuple(f"fd00::{n}" for n in range(1, 7)) * 3,
+        *(f"FD00:0:0::{n}" for n in range(1, 7)),
+        *("::", "no address", "10.0.0.1"),
+    ),
     "FQDN": ("one.example.com", "10.0.0.1"),
 }
 PODS = ("u1", "u2", "u3", "u4", "u5", "u6")
@@ -246,6 +277,7 @@ class Mood:
 
     conditions: list[Any]
     hinted: float  # share of entries that have hints
+    podless: float  # share of entries that name no pod
 
 
 def random_entry(rng: random.Random, family: str, mood: Mood) -> Entry:
@@ -253,7 +285,7 @@ def random_entry(rng: random.Random, family: str, mood: Mood) -> Entry:
         "addresses": [rng.choice(HOSTS[family])],
         "conditions": rng.choice(mood.conditions),
     }
-    if rng.random() < 0.8:
+    if rng.random() >= mood.podless:
         uid = rng.choice(PODS)
         entry["targetRef"] = {"kind": "Pod", "name": f"pod-{uid}", "uid": uid}
     if rng.random() < mood.hinted:
@@ -275,7 +307,7 @@ def random_slice(rng: random.Random, name: str, mood: Mood) -> Slice:
     for _ in range(rng.choice((0, 1, 2, 2, 3, 4))):
         entry = random_entry(rng, family, mood)
         reference: dict[str, str] = entry.get("targetRef") or {}
-        row = Row({}, entry, entry["addresses"][0], 0)
+        row = Row({}, entry, "".join(address(entry["addresses"][0], family)), 0)
         claim = (row.host, row.ready, row.serving, row.terminating)
         if claim not in claims:
             claims.add(claim)
@@ -298,7 +330,11 @@ def chains(rng: random.Random, count: int, *, length: int = 8) -> Iterator[tuple
     """
     for start in range(0, count, length):
         question = rng.choice(QUESTIONS)
-        mood = Mood(rng.choice((CONDITIONS, CONDITIONS, ENDING)), rng.choice((0.0, 0.0, 0.5, 1.0)))
+        mood = Mood(
+            rng.choice((CONDITIONS, CONDITIONS, ENDING)),
+            rng.choice((0.0, 0.0, 0.5, 1.0)),
+            rng.choice((0.0, 0.1, 0.2, 1.0)),
+        )
         names = iter("abcdefghijklmnop")
         state = {
             name: random_slice(rng, name, mood)

@@ -10,11 +10,22 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import pytest
-from tests.property.slice_sets import QUESTIONS, Answer, Question, Slice, chains, oracle
+from tests.property.slice_sets import (
+    PODS,
+    QUESTIONS,
+    Answer,
+    Question,
+    Slice,
+    chains,
+    number_of,
+    oracle,
+    port_asked_for,
+)
 
 from kubbo.naming.kubernetes.objects import EndpointSlice
 from kubbo.naming.kubernetes.slices import HINT_NODES, HINT_ZONES, Joiner
@@ -114,11 +125,10 @@ def test_join_is_what_the_oracle_says(seed: int, tried: Callable[[str, int], Non
 
 def test_the_sets_are_worth_comparing() -> None:
     """Sets hold what is hard: hints that count, hints that don't, both families, pods listed
-    twice, addresses of two pods, terminating ones that serve as the last, no answer at all."""
-    seen: dict[str, int] = dict.fromkeys(
-        ("members", "nobody", "hints", "both families", "a pod twice", "an address twice"), 0
-    )
-    draining = 0
+    twice, addresses of two pods, a pod or a host in slices with the port and without, two ports
+    of a host, slices that have ports and no endpoints, terminating ones that serve as the last,
+    no answer at all."""
+    seen: Counter[str] = Counter()
     for question, states in chains(random.Random(0), 2_000):
         for state in states:
             answer = oracle(state, question)
@@ -135,15 +145,34 @@ def test_the_sets_are_worth_comparing() -> None:
             seen["both families"] += len({":" in host for host, *_ in answer.called}) == 2
             seen["a pod twice"] += len(pods) > len(set(pods))
             seen["an address twice"] += len(hosts) > len(set(hosts))
+            at_port, elsewhere = (
+                {
+                    (family, entry.get("targetRef", {}).get("uid") or entry["addresses"][0])
+                    for one in state
+                    for family in [one["addressType"]]
+                    for entry in one["endpoints"] or []
+                    if bool(number_of(one, port_asked_for(state, question))) is has
+                }
+                for has in (True, False)
+            )
+            seen["with the port and without"] += bool(answer.called and at_port & elsewhere)
+            seen["with the port in one family"] += bool(
+                {uid for _, uid in at_port} & {uid for _, uid in elsewhere - at_port if uid in PODS}
+            )
+            ports = {(host, port) for host, port, *_ in answer.called} | answer.apart
+            seen["two ports of a host"] += len(ports) > len({host for host, _ in ports})
+            seen["ports left behind"] += question.port is None and any(
+                one["ports"] and not one["endpoints"] for one in state
+            )
             ready = {
                 entry["addresses"][0]
                 for one in state
                 for entry in one["endpoints"] or []
                 if (entry["conditions"] or {}).get("ready") is not False
             }
-            draining += any(host not in ready for host, *_ in answer.called)
+            seen["draining"] += any(host not in ready for host, *_ in answer.called)
+    assert len(seen) == 11
     assert all(count > 100 for count in seen.values()), seen
-    assert draining > 100
 
 
 # --- the judge judges
@@ -175,10 +204,12 @@ def remembers_too_much(question: Question) -> Reader:
 @pytest.mark.parametrize("wrong", [forgets_a_slice, asks_for_another_family, remembers_too_much])
 def test_a_reader_that_is_wrong_is_told(wrong: Callable[[Question], Reader]) -> None:
     """A few hundred sets are enough to tell a slice forgotten, a family mixed up, a stale view;
-    the message has the set."""
+    the message has the question and the set."""
     with pytest.raises(DifferenceError, match="seed 1: ") as raised:
         compare(wrong, 1, 1_000)
-    assert '"addressType"' in str(raised.value)
+    question, *slices = str(raised.value).splitlines()
+    assert "Question(" in question
+    assert slices
 
 
 def test_all_that_can_be_asked_is_asked() -> None:

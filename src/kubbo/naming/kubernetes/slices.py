@@ -7,8 +7,10 @@ siblings, so every view joins all of them, but reads only those that are new. Fo
 1. **Port.** The port is chosen by name among all slices, or by number in each of them (see
    `_choose_port`); its number may differ from slice to slice.
 2. **Backends.** One pod can be listed several times: in two slices while the controller
-   moves it, as two generations, with an IPv4 and an IPv6 address; and one address can belong
-   to two pods when it was given to a new one. One entry a backend is kept.
+   moves it, as two generations, with an IPv4 and an IPv6 address, or once for each group of
+   its ports, as Endpoints with several subsets are mirrored; and one address can belong to two
+   pods when it was given to a new one. One entry a backend is kept, of a pod that has the port
+   somewhere one that has it. What names no pod is known by address and port.
 3. **Conditions.** Ready endpoints are used (an unknown `ready` is ready). Only when none is
    left, those that terminate but still serve. Everybody else is kept apart.
 4. **Hints** count only when every ready endpoint has them: with a few, all traffic of a zone
@@ -20,6 +22,8 @@ Source: the API reference of discovery.k8s.io/v1, and what kube-proxy makes of i
 from __future__ import annotations
 
 import ipaddress
+import itertools
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -27,7 +31,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from kubbo.model import Endpoint, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from kubbo.naming.kubernetes.objects import EndpointSlice, SliceEndpoint, SlicePort
     from kubbo.naming.target import Port
@@ -55,7 +59,10 @@ use it, present on every endpoint or on none."""
 
 Family: TypeAlias = Literal["IPv4", "IPv6"]
 
-_FAMILIES = frozenset({"IPv4", "IPv6"})
+_FAMILIES: dict[str, type[ipaddress.IPv4Address | ipaddress.IPv6Address]] = {
+    "IPv4": ipaddress.IPv4Address,
+    "IPv6": ipaddress.IPv6Address,
+}
 _APP_PROTOCOLS = frozenset({"dubbo", "tri", "grpc", "kubernetes.io/h2c"})
 
 
@@ -96,6 +103,7 @@ class _Backend:
 
     endpoint: Endpoint  # port 0: the slice does not have the port
     key: tuple[str, int]
+    about: tuple[str, str] | tuple[str, int]  # UID and family; without a pod as `key`
     uid: str
     family: str
     generation: int
@@ -104,9 +112,12 @@ class _Backend:
     hint_nodes: str
 
     @property
-    def newness(self) -> tuple[int, bool, str]:
-        """Order among entries for one pod: the newer generation is right."""
-        return (self.generation, self.endpoint.ready, self.slice_name)
+    def newness(self) -> tuple[bool, int, bool, str]:
+        """Order among entries for one pod: of those with the port the newer generation is right.
+
+        One without the port says nothing about it: another slice has the pod's other ports.
+        """
+        return (self.endpoint.port > 0, self.generation, self.endpoint.ready, self.slice_name)
 
     @property
     def liveness(self) -> tuple[bool, bool, bool, int, str]:
@@ -119,6 +130,16 @@ class _Backend:
             self.generation,
             self.slice_name,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one slice says, read for a port."""
+
+    one: EndpointSlice
+    port: int
+    backends: list[_Backend]
+    unusable: list[str]  # why, for each endpoint whose address cannot be dialled
 
 
 def join(
@@ -149,7 +170,7 @@ class Joiner:
         self._port: Port = port
         self._protocol: Literal["dubbo", "tri"] = protocol
         self._family: Family = family or "IPv4"
-        self._read: dict[str, tuple[EndpointSlice, int, list[_Backend]]] = {}
+        self._read: dict[str, _Reading] = {}
 
     def join(self, slices: Iterable[EndpointSlice]) -> Joined:
         """Join slices of distinct names, in whatever order. O(endpoints)."""
@@ -159,7 +180,9 @@ class Joiner:
             self._read.clear()
             return Joined(Verdict.NO_SLICES, steps=(Step("slices", 0),))
         choice = _choose_port(usable, self._port, self._protocol)
-        backends = _one_a_backend(self._entries(usable, choice), self._family)
+        readings = self._readings(usable, choice)
+        entries = itertools.chain.from_iterable(one.backends for one in readings)
+        backends = _one_a_backend(entries, self._family)
         ready = sum(one.endpoint.ready for one in backends)
         terminating = sum(not one.endpoint.ready and one.endpoint.terminating for one in backends)
         draining = [one for one in backends if one.endpoint.terminating and one.endpoint.serving]
@@ -185,7 +208,7 @@ class Joiner:
                 one.endpoint for one in sorted(backends, key=_by_address) if one.key not in called
             ),
             steps=(
-                Step("slices", len(every), f"{names} names ignored" if names else ""),
+                Step("slices", len(every), _render_ignored(names, readings)),
                 Step(
                     "conditions",
                     ready or len(draining),
@@ -201,18 +224,18 @@ class Joiner:
             ignored=names,
         )
 
-    def _entries(self, slices: Iterable[EndpointSlice], choice: _PortChoice) -> list[_Backend]:
-        """Every endpoint of every slice; those of a slice that is known are not read again."""
+    def _readings(
+        self, slices: Iterable[EndpointSlice], choice: _PortChoice
+    ) -> tuple[_Reading, ...]:
+        """What every slice says; one that is known is not read again."""
         before, self._read = self._read, {}
-        entries: list[_Backend] = []
         for one in slices:
             port = choice.number_in(one)
             known = before.get(one.metadata.name)
-            if known is None or known[0] is not one or known[1] != port:
-                known = (one, port, list(_read(one, port)))
+            if known is None or known.one is not one or known.port != port:
+                known = _read(one, port)
             self._read[one.metadata.name] = known
-            entries += known[2]
-        return entries
+        return tuple(self._read.values())
 
 
 # --------------------------------------------------------------------- ports
@@ -246,36 +269,45 @@ def _choose_port(
     """Choose by the rule of naming: as wanted; else by name, by appProtocol, or the only one.
 
     The choice is made over all slices: one of pods that lack the port (an older version, say)
-    must not offer its only other port in its place.
+    must not offer its only other port in its place. But where one of several has to be found out,
+    what a slice without endpoints still says of ports is history, and counts only for want of
+    another.
     """
     if isinstance(wanted, int):
         if any(_has_number(one, wanted) for one in slices):
             return _PortChoice(number=wanted)
         return _PortChoice(problem=f"no port {wanted}")
-    named = {
-        port.name or "": port for one in slices for port in _tcp_ports(one) if _is_port(port.port)
-    }
+    named = _names(slices)
     if wanted is not None:
         if wanted in named:
             return _PortChoice(name=wanted)
         return _PortChoice(problem=f"no port named {wanted!r}")
     if protocol in named:
         return _PortChoice(name=protocol)
-    speaking = {
-        port.name or ""
-        for one in slices
-        for port in _tcp_ports(one)
-        if port.app_protocol in _APP_PROTOCOLS and _is_port(port.port)
-    }
+    listing = [one for one in slices if one.endpoints]
+    speaking = _names(listing, _APP_PROTOCOLS) or _names(slices, _APP_PROTOCOLS)
     if len(speaking) == 1:
         return _PortChoice(name=speaking.pop())
     if speaking:
         return _PortChoice(problem=f"{len(speaking)} ports whose appProtocol fits")
+    named = _names(listing) or named
     if len(named) == 1:
-        return _PortChoice(name=next(iter(named)))
+        return _PortChoice(name=named.pop())
     if named:
         return _PortChoice(problem=f"no port named {protocol!r} among {len(named)}")
     return _PortChoice(problem="no ports")
+
+
+def _names(
+    slices: Iterable[EndpointSlice], app_protocols: frozenset[str] | None = None
+) -> set[str]:
+    """Names of the ports that can be dialled, of any appProtocol or one of those given."""
+    return {
+        port.name or ""
+        for one in slices
+        for port in _tcp_ports(one)
+        if _is_port(port.port) and (app_protocols is None or port.app_protocol in app_protocols)
+    }
 
 
 def _tcp_ports(one: EndpointSlice) -> list[SlicePort]:
@@ -317,31 +349,59 @@ def _render_ports(slices: Iterable[EndpointSlice]) -> tuple[str, ...]:
 
 
 # ------------------------------------------------------------------ backends
-def _read(one: EndpointSlice, port: int) -> Iterable[_Backend]:
+def _read(one: EndpointSlice, port: int) -> _Reading:
     metadata = one.metadata
+    family = one.address_type
+    backends: list[_Backend] = []
+    unusable: list[str] = []
     for entry in one.endpoints or ():
-        host = entry.addresses[0] if entry.addresses else ""
-        if not _is_dialable(host):
+        host, problem = _host(entry.addresses[0] if entry.addresses else "", family)
+        if problem:
+            unusable.append(problem)
             continue
         reference = entry.target_ref
+        uid = reference.uid if reference else ""
         hints = entry.hints
-        yield _Backend(
+        key = (host, port)
+        backend = _Backend(
             endpoint=_endpoint(entry, host, port),
-            key=(host, port),
-            uid=reference.uid if reference else "",
-            family=one.address_type,
+            key=key,
+            about=(uid, family) if uid else key,
+            uid=uid,
+            family=family,
             generation=metadata.generation,
             slice_name=metadata.name,
             hint_zones=",".join(sorted(z.name for z in hints.for_zones or ())) if hints else "",
             hint_nodes=",".join(sorted(n.name for n in hints.for_nodes or ())) if hints else "",
         )
+        backends.append(backend)
+    return _Reading(one, port, backends, unusable)
 
 
-def _is_dialable(host: str) -> bool:
+def _host(text: str, family: str) -> tuple[str, str]:
+    """An address that can be dialled, in its one spelling; or "" and why it can't."""
     try:
-        return not ipaddress.ip_address(host).is_unspecified
+        address = _FAMILIES[family](text)
+    except ValueError:
+        return "", "of another family" if _is_address(text) else "no address"
+    if address.is_unspecified:
+        return "", "no address"
+    return (str(address) if family == "IPv6" else text), ""  # IPv4 has one spelling only
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
     except ValueError:
         return False
+    return True
+
+
+def _render_ignored(names: int, readings: Iterable[_Reading]) -> str:
+    """What was passed over, like `1 names ignored, 2 of another family`."""
+    unusable = Counter(why for reading in readings for why in reading.unusable)
+    told = [f"{names} names ignored"] if names else []
+    return ", ".join(told + [f"{count} {why}" for why, count in sorted(unusable.items())])
 
 
 def _endpoint(entry: SliceEndpoint, host: str, port: int) -> Endpoint:
@@ -368,24 +428,38 @@ def _endpoint(entry: SliceEndpoint, host: str, port: int) -> Endpoint:
 
 def _one_a_backend(entries: Iterable[_Backend], family: Family) -> list[_Backend]:
     """One entry a backend: newest of a pod, living one of an address, one family of a pod."""
-    pods: dict[tuple[str, str], _Backend] = {}
+    newest: dict[tuple[str, str] | tuple[str, int], _Backend] = {}
     for entry in entries:
-        key = (entry.uid or entry.key[0], entry.family)
-        known = pods.setdefault(key, entry)
+        known = newest.setdefault(entry.about, entry)
         if known is not entry and entry.newness > known.newness:
-            pods[key] = entry
-    addresses: dict[tuple[str, int], _Backend] = {}
-    for entry in pods.values():
-        known = addresses.setdefault(entry.key, entry)
+            newest[entry.about] = entry
+    owners: dict[tuple[str, int], _Backend] = {}
+    for entry in _without_other_ports(newest.values()):
+        known = owners.setdefault(entry.key, entry)
         if known is not entry and entry.liveness > known.liveness:
-            addresses[entry.key] = entry
-    if all(entry.family == family for entry in addresses.values()):
-        return list(addresses.values())
-    preferred = {entry.uid for entry in addresses.values() if entry.uid and entry.family == family}
+            owners[entry.key] = entry
+    backends = list(owners.values())
+    if len({entry.family for entry in backends}) <= 1:
+        return backends
+
+    def fitness(entry: _Backend) -> tuple[bool, bool]:
+        return (entry.endpoint.port > 0, entry.family == family)
+
+    fittest: dict[str, tuple[bool, bool]] = {}
+    for entry in backends:
+        fittest[entry.uid] = max(fitness(entry), fittest.get(entry.uid, (False, False)))
+    return [entry for entry in backends if not entry.uid or fitness(entry) == fittest[entry.uid]]
+
+
+def _without_other_ports(entries: Collection[_Backend]) -> Collection[_Backend]:
+    """Without what is said of a host's other ports, where no pod is named and one has the port."""
+    if all(entry.uid or entry.endpoint.port for entry in entries):
+        return entries
+    at_port = {entry.endpoint.host for entry in entries if entry.endpoint.port and not entry.uid}
     return [
         entry
-        for entry in addresses.values()
-        if entry.family == family or entry.uid not in preferred
+        for entry in entries
+        if entry.uid or entry.endpoint.port or entry.endpoint.host not in at_port
     ]
 
 

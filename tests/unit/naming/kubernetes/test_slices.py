@@ -242,6 +242,34 @@ def test_draining_pods_with_the_port_serve_when_the_ready_ones_lack_it() -> None
     assert called(join(slices, port="dubbo")) == ["10.0.0.2:20880"]
 
 
+def test_ports_left_behind_are_not_the_only_port() -> None:
+    """A slice without endpoints has no say in which port is the only one, or speaks Dubbo, while
+    another has endpoints; with nobody left the Service has the ports that it has."""
+    left = slice_of(name="left", ports=[HTTP])
+    alive = slice_of(endpoint("10.0.0.1"), name="alive", ports=[{**HTTP, "name": "rpc"}])
+    for order in ([left, alive], [alive, left]):
+        assert called(join(order)) == ["10.0.0.1:8080"]
+    left = slice_of(name="left", ports=[GRPC])
+    alive = slice_of(endpoint("10.0.0.1"), name="alive", ports=[H2C, HTTP])
+    assert called(join([left, alive])) == ["10.0.0.1:9091"]
+    nobody = join([slice_of(name="a", ports=[HTTP])])
+    assert (nobody.verdict, nobody.port_problem) == (Verdict.NO_ENDPOINTS, "")
+
+
+def test_the_port_of_the_protocol_s_name_is_meant_also_where_nobody_has_it() -> None:
+    """When the pods that have the port `dubbo` are gone, the others' only port is not it."""
+    gone = slice_of(name="new", ports=[DUBBO, HTTP])
+    old = slice_of(endpoint("10.0.0.2"), name="old", ports=[HTTP])
+    assert join([gone, old]).verdict is Verdict.NO_PORT
+
+
+def test_two_full_slices_leave_two_ports() -> None:
+    """While the only port is renamed both names have endpoints: neither is the only one."""
+    old = slice_of(endpoint("10.0.0.1", uid="u"), name="a", ports=[HTTP])
+    new = slice_of(endpoint("10.0.0.1", uid="u"), name="b", ports=[{**HTTP, "name": "rpc"}])
+    assert join([old, new]).verdict is Verdict.NO_PORT
+
+
 # --------------------------------------------------------------- duplicates
 def test_a_pod_in_two_slices_is_what_the_newer_generation_says() -> None:
     """While the controller moves a pod between slices it is one backend, in its newer state."""
@@ -272,6 +300,64 @@ def test_pods_of_the_host_network_share_an_address() -> None:
     assert called(join(slices)) == ["10.0.0.1:20880", "10.0.0.1:20990"]
 
 
+@pytest.mark.parametrize("uid", ["", "u"])
+@pytest.mark.parametrize("generation", [1, 5])
+def test_ports_of_one_host_in_two_slices(uid: str, generation: int) -> None:
+    """Subsets of Endpoints are mirrored as a slice for each group of ports: one of them has the
+    port that is asked for, whatever the names and generations of the others."""
+    for ours, other in (("a", "b"), ("b", "a")):
+        slices = [
+            slice_of(endpoint("10.0.0.9", uid=uid), name=ours),
+            slice_of(
+                endpoint("10.0.0.9", uid=uid), name=other, generation=generation, ports=[HTTP]
+            ),
+        ]
+        for order in (slices, slices[::-1]):
+            for port in ("dubbo", 20880, None):
+                joined = join(order, port=port)
+                assert called(joined) == ["10.0.0.9:20880"]
+                assert joined.excluded == ()
+                assert joined.ready == 1
+            assert called(join(order, port="http")) == ["10.0.0.9:8080"]
+
+
+def test_readiness_at_one_port_is_not_that_of_another() -> None:
+    """The entry that has the port says whether the pod is ready there, the other's opinion is
+    about something else."""
+    slices = [
+        slice_of(endpoint("10.0.0.9", uid="u", ready=False), name="a"),
+        slice_of(endpoint("10.0.0.9", uid="u"), name="b", generation=5, ports=[HTTP]),
+    ]
+    joined = join(slices, port="dubbo")
+    assert joined.verdict is Verdict.NOT_READY
+    assert left_out(joined) == ["10.0.0.9:20880"]
+
+
+def test_two_providers_of_one_host_without_pods() -> None:
+    """Where no pod is named, two numbers of one port name are two providers."""
+    slices = [
+        slice_of(endpoint("10.0.0.9"), name="a"),
+        slice_of(endpoint("10.0.0.9"), name="b", ports=[{**DUBBO, "port": 20881}]),
+        slice_of(endpoint("10.0.0.9"), name="c", ports=[HTTP]),
+    ]
+    for order in itertools.permutations(slices):
+        joined = join(order, port="dubbo")
+        assert called(joined) == ["10.0.0.9:20880", "10.0.0.9:20881"]
+        assert joined.excluded == ()
+
+
+def test_a_host_that_has_the_port_nowhere_is_kept_apart() -> None:
+    """Without a pod and without the port it is one that can't be called, once."""
+    slices = [
+        slice_of(endpoint("10.0.0.8"), name="a"),
+        slice_of(endpoint("10.0.0.9"), name="b", ports=[HTTP]),
+        slice_of(endpoint("10.0.0.9"), name="c", ports=[TRI]),
+    ]
+    joined = join(slices, port="dubbo")
+    assert called(joined) == ["10.0.0.8:20880"]
+    assert [(one.host, one.port) for one in joined.excluded] == [("10.0.0.9", 0)]
+
+
 def test_a_repeated_entry_is_one_member() -> None:
     """The same endpoint twice in one slice, or in two, is one."""
     joined = join([
@@ -300,6 +386,36 @@ def test_dual_stack_is_one_backend_of_the_chosen_family() -> None:
     ]
 
 
+def test_the_family_that_has_the_port_is_called() -> None:
+    """The chosen family is a preference among addresses that have the port."""
+    four = slice_of(endpoint("10.0.0.1", uid="a"), name="four", ports=[HTTP])
+    six = slice_of(endpoint("fd00::1", uid="a"), name="six", family="IPv6")
+    for order in ([four, six], [six, four]):
+        joined = join(order, port="dubbo")
+        assert called(joined) == ["[fd00::1]:20880"]
+        assert joined.excluded == ()
+        assert called(join(order, port="http", family="IPv6")) == ["10.0.0.1:8080"]
+        nowhere = join(order, port="web")
+        assert [one.host for one in nowhere.excluded] == ["10.0.0.1"]
+
+
+def test_an_address_is_known_in_every_spelling() -> None:
+    """IPv6 can be written in many ways; what is dialled, and compared, is the shortest."""
+    slices = [
+        slice_of(endpoint("FD00:0:0::1"), name="a", family="IPv6"),
+        slice_of(endpoint("fd00::1"), endpoint("fd00:0::2"), name="b", family="IPv6"),
+    ]
+    assert called(join(slices)) == ["[fd00::1]:20880", "[fd00::2]:20880"]
+
+
+@pytest.mark.parametrize(("family", "address"), [("IPv4", "fd00::1"), ("IPv6", "10.0.0.1")])
+def test_an_address_of_another_family_is_not_used(family: str, address: str) -> None:
+    """A slice has one family; what contradicts it is not dialled, and is counted."""
+    joined = join([slice_of(endpoint(address), family=family)])
+    assert joined.verdict is Verdict.NO_ENDPOINTS
+    assert str(joined.steps[0]) == "slices 1 (1 of another family)"
+
+
 def test_names_are_ignored_and_counted() -> None:
     """Slices of FQDN are no addresses; what was ignored is in the funnel."""
     joined = join([
@@ -311,12 +427,13 @@ def test_names_are_ignored_and_counted() -> None:
     assert "1 names ignored" in str(joined.steps[0])
 
 
-@pytest.mark.parametrize("address", ["", "host.example", "0.0.0.0", "::", "10.0.0.1/24"])
+@pytest.mark.parametrize("address", ["", "host.example", "0.0.0.0", "10.0.0.1/24", "10.0.0.01"])
 def test_what_is_no_address_is_no_member(address: str) -> None:
-    """A slice may be written by hand: what cannot be dialled is not taken in."""
+    """A slice may be written by hand: what cannot be dialled is not taken in, and is counted."""
     joined = join([slice_of(endpoint(address), endpoint("10.0.0.1"))])
     assert called(joined) == ["10.0.0.1:20880"]
     assert joined.excluded == ()
+    assert str(joined.steps[0]) == "slices 1 (1 no address)"
 
 
 # -------------------------------------------------------------------- hints
