@@ -27,7 +27,7 @@ from kubbo.naming import (
     open_resolver,
     parse_target,
 )
-from kubbo.naming.kubernetes.resolver import KubernetesResolver
+from kubbo.naming.kubernetes.resolver import KubernetesResolver, SourceError
 from kubbo.naming.kubernetes.roles import Subject, finding
 from kubbo.naming.mapped import map_in_context
 from kubbo.sim.apiserver import Answer, ApiServer, Cut, Rule
@@ -227,6 +227,28 @@ async def test_forbidden(server: ApiServer, context: NamingContext) -> None:
     assert "not allowed to list and watch EndpointSlices in namespace 'shop'" in error
     assert "kind: Role\n" in error
     assert error.endswith(str(finding(SHOP, Subject("default", SHOP))))
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "does not accept the credentials"),
+        (404, "knows no EndpointSlices"),
+        (429, "asks to wait"),
+    ],
+)
+async def test_a_server_that_does_answer(
+    server: ApiServer, context: NamingContext, status: int, told: str
+) -> None:
+    """It is not said to be silent: the error has what it answered and what to do about it."""
+    server.faults.add(Answer(status), times=None)
+    async with watching(opened(context)) as published:
+        error = (await published.failed()).error
+    assert str(error).startswith(f"the API server {told} (asked with ")
+    assert f"answered {status}" in str(error)
+    assert "gives no answer" not in str(error)
+    assert isinstance(error, SourceError)
+    assert error.status == status
 
 
 async def test_reading_services_is_not_needed(server: ApiServer, context: NamingContext) -> None:

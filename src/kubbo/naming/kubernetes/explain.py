@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kubbo.naming.kubernetes.slices import Joined
     from kubbo.naming.target import Port
 
-__all__ = ["absent", "forbidden", "forbidden_config_map", "unreachable"]
+__all__ = ["absent", "forbidden", "forbidden_config_map", "unavailable"]
 
 _PORT = re.compile("[a-z0-9-]+")  # not `(unnamed)`, nor `dns/UDP`
 _NOBODY = 'User "system:anonymous" '
@@ -216,9 +216,37 @@ def _apply(grant: Grant, message: str) -> str:
     return f"{given}:\n{grant}"
 
 
-def unreachable(message: str, *, source: str) -> str:
-    """The API server cannot answer, and never has."""
-    return (
-        f"the API server gives no answer (asked with {source}): {message}; retrying. "
-        "Check the address, the network and the credentials with `kubectl version`"
-    )
+def unavailable(message: str, *, status: int, source: str) -> str:
+    """The API server does not give the slices, and never has.
+
+    `status` is that of its answer, 0 if there was none; 403 is for `forbidden`. `message` has it.
+    """
+    match status:
+        case 0:
+            what = "gives no answer"
+            advice = "Check the address, the network and the credentials with `kubectl version`"
+        case 401:
+            what = "does not accept the credentials"
+            advice = (
+                "Get a new token: `kubectl config view --minify` shows where the present one comes "
+                "from; in a pod, check that its service account exists and its token is mounted"
+            )
+        case 404:
+            what = "knows no EndpointSlices"
+            advice = (
+                "Check that this is the address of an API server, without a path too much, and "
+                "has discovery.k8s.io/v1 (Kubernetes 1.21): `kubectl api-versions`"
+            )
+        case 429:
+            what = "asks to wait"
+            advice = (
+                "Nothing is to be done if this passes; else see what floods it with `kubectl get "
+                "--raw /debug/api_priority_and_fairness/dump_priority_levels`"
+            )
+        case _ if status >= 500:
+            what = "is in trouble itself"
+            advice = "See what is not ready with `kubectl get --raw '/readyz?verbose'`"
+        case _:
+            what = "refuses"
+            advice = "Check the address and what is in between, such as a proxy"
+    return f"the API server {what} (asked with {source}): {message}; retrying. {advice}"

@@ -293,7 +293,7 @@ class _Run:
         message = (
             explain.forbidden(failure.message, namespace=self._namespace, source=self._source)
             if failure.status == _FORBIDDEN
-            else explain.unreachable(failure.message, source=self._source)
+            else explain.unavailable(failure.message, status=failure.status, source=self._source)
         )
         steps = (Step("naming", None, str(self._target)), Step("slices", None, failure.message))
         return Failed(SourceError(message, status=failure.status), steps=steps)

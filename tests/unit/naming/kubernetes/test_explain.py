@@ -11,6 +11,7 @@ from kubbo.naming.kubernetes.explain import (
     forbidden,
     forbidden_config_map,
     pods_would_tell,
+    unavailable,
 )
 from kubbo.naming.kubernetes.objects import (
     Conditions,
@@ -155,6 +156,27 @@ def test_pods_that_end_and_lack_the_port() -> None:
 def test_a_wrong_port_is_not_asked_of_pods() -> None:
     """They have none of that name, ready or not."""
     assert not pods_would_tell(join([OLD, NEW], port="grpc"))
+
+
+@pytest.mark.parametrize(
+    ("status", "what", "advice"),
+    [
+        (0, "gives no answer", "`kubectl version`"),
+        (400, "refuses", "a proxy"),
+        (401, "does not accept the credentials", "Get a new token"),
+        (404, "knows no EndpointSlices", "the address of an API server"),
+        (429, "asks to wait", "Nothing is to be done"),
+        (500, "is in trouble itself", "/readyz"),
+        (503, "is in trouble itself", "/readyz"),
+        (-1, "refuses", "a proxy"),
+    ],
+)
+def test_a_server_that_gives_nothing(status: int, what: str, advice: str) -> None:
+    """What it answered, if it did, and what to do about that, which differs."""
+    text = unavailable("it said so", status=status, source="the test")
+    assert text.startswith(f"the API server {what} (asked with the test): it said so; retrying. ")
+    assert advice in text
+    assert "\n" not in text
 
 
 def denied(user: str, resource: str = "endpointslices") -> str:
