@@ -58,6 +58,11 @@ def absent(
             else "compare the ports of the pods with the targetPort of the Service"
         )
         return f"{where} exists, and {_port_unready(joined, port)}; {look}"
+    if found is not None and found.spec.type == "ExternalName":
+        return (
+            f"{where} is an ExternalName for {found.spec.external_name!r} and has no endpoints; "
+            f"use dns:///{found.spec.external_name}:PORT instead"
+        )
     if found is not None and not joined.ports and _lacks(found, port):
         # There is no pod yet, but none will ever have this port.
         ports = tuple(
@@ -65,11 +70,6 @@ def absent(
             for one in found.spec.ports or ()
         )
         return _no_port(ports, "", where, port, found)
-    if found is not None and found.spec.type == "ExternalName":
-        return (
-            f"{where} is an ExternalName for {found.spec.external_name!r} and has no endpoints; "
-            f"use dns:///{found.spec.external_name}:PORT instead"
-        )
     if joined.verdict is Verdict.NOT_READY or (pods is not None and pods.total):
         leaving = f" and {joined.terminating} terminating" if joined.terminating else ""
         counted = f"{joined.not_ready} not ready{leaving}"

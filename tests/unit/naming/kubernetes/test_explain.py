@@ -53,6 +53,8 @@ SELECTING = service(selector={"a": "1"}, ports=[DUBBO])
         (reason(NOBODY, asked=False), "whether it exists could not be asked"),
         (reason(NOBODY, service(type="ExternalName", external_name="db.example")),
          "use dns:///db.example:PORT"),
+        (reason(NOBODY, service(type="ExternalName", external_name="db.example", ports=[DUBBO]),
+                port="http"), "use dns:///db.example:PORT"),
         (reason(NOBODY, service(ports=[DUBBO])), "has no selector"),
         (reason(NOBODY, service(selector={"b": "2", "a": "1"}, ports=[DUBBO])),
          "selector a=1,b=2"),
