@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubbo.model import ServiceKey
-    from kubbo.naming.mapping import Mapping, MappingStep, Providers, ProviderService
+    from kubbo.naming.mapping import Mapping, MappingStep, Providers, ProviderService, ServiceLookup
     from kubbo.naming.open import NamingContext
     from kubbo.naming.resolution import Publish, Resolution, Resolver
     from kubbo.naming.target import Target
@@ -55,10 +55,12 @@ async def map_in_context(
     *,
     explicit: str | Target | None = None,
     recent: float = 0.0,
+    services: ServiceLookup | None = None,
 ) -> Mapping:
     """Map a service key with what a context knows: its environment, references and cluster.
 
-    The list of providers may be `recent` seconds old.
+    The list of providers may be `recent` seconds old. `services` is asked instead of the
+    context's cluster.
 
     Raises:
         MappingError: nothing leads to a target, two things contradict each other, or what the
@@ -69,7 +71,7 @@ async def map_in_context(
         explicit=explicit,
         environ=context.environ,
         references=context.references,
-        services=_LazyServices(context, recent),
+        services=services or _LazyServices(context, recent),
         namespace=context.namespace,
     )
 

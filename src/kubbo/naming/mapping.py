@@ -131,7 +131,15 @@ class MappingError(TargetError):
 
 # ------------------------------------------------------------------ the lookup
 class ServiceLookupError(KubboError):
-    """The cluster could not be asked about Services; the message says why."""
+    """The cluster could not be asked about Services; the message says why.
+
+    Attributes:
+        unusable: whether it is our own credentials that cannot be used.
+    """
+
+    def __init__(self, message: str, *, unusable: bool = False) -> None:
+        super().__init__(message)
+        self.unusable = unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +174,11 @@ class Providers:
 
 
 class ServiceLookup(Protocol):
-    """Asks the cluster about Services."""
+    """Asks the cluster about Services.
+
+    After a `ServiceLookupError` the search goes on without what could not be asked; another
+    `KubboError` ends it.
+    """
 
     async def providers(self) -> Providers:
         """Services with the provider label, in the watched namespaces.
@@ -400,6 +412,8 @@ class _Search:
             self._seen = False
             self._note("attribute", tried, str(error), Outcome.FAILED)
             return None
+        except KubboError as error:
+            raise self._failed("attribute", tried, str(error)) from error
         annotations = [
             (one, _read_provided(one.services))
             for one in listed.services
@@ -447,6 +461,8 @@ class _Search:
         except ServiceLookupError as error:
             self._seen = False
             return self._won("rule", f"{tried} (unseen: {error})", target)
+        except KubboError as error:
+            raise self._failed("rule", tried, str(error)) from error
         if service is None:
             self._note("rule", tried, "there is no such Service", Outcome.NOTHING)
             nothing = "nothing" if self._seen else "nothing that could be asked"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import example, given, strategies as st
 
-from kubbo.errors import ConfigError, TargetError
+from kubbo.errors import ConfigError, KubboError, TargetError
 from kubbo.model import ServiceKey
 from kubbo.naming.mapping import (
     MappingError,
@@ -337,6 +337,32 @@ async def test_without_permission_the_rule_wins_unseen() -> None:
     mapping = await map_service_key(KEY, services=Cluster(broken="answered 403"))
     assert str(mapping.target) == "kubernetes:///greet-service-eu-1-0-0"
     assert [s.source for s in mapping.steps if "answered 403" in str(s)] == ["attribute", "rule"]
+
+
+@dataclass
+class Strict(Cluster):
+    """A lookup that wants no guess: `ends` is the question that it does not survive."""
+
+    ends: str = "providers"
+
+    async def providers(self) -> Providers:
+        if self.ends == "providers":
+            raise KubboError("no guess")
+        return await super().providers()
+
+    async def service(self, namespace: str, name: str) -> ProviderService | None:
+        del namespace, name
+        raise KubboError("no guess")
+
+
+@pytest.mark.parametrize(("ends", "source"), [("providers", "attribute"), ("service", "rule")])
+async def test_a_lookup_may_end_the_search(ends: str, source: str) -> None:
+    """What is no ServiceLookupError is the end, with the step and the cause, not a guess."""
+    with pytest.raises(MappingError, match=r"^no guess") as caught:
+        await mapped(services=Strict(ends=ends))
+    assert type(caught.value.__cause__) is KubboError
+    step = caught.value.steps[-1]
+    assert (step.source, step.outcome) == (source, Outcome.FAILED)
 
 
 async def test_the_error_prints_every_step() -> None:

@@ -84,20 +84,23 @@ class ClusterServices:
         namespaces = tuple(dict.fromkeys((own, *self._others)))
         found: list[ProviderService] = []
         unread: dict[str, str] = {}
-        away = ""
+        away: _ServerError | None = None
         for namespace in namespaces:
-            if not away:
+            if away is None:
                 try:
                     found += await self._list(client, namespace)
                     continue
                 except _ServerError as error:
-                    away = str(error)
+                    away = error
                 except ServiceLookupError as error:
                     unread[namespace] = str(error)
                     continue
-            unread[namespace] = away
+            unread[namespace] = str(away)
         if len(unread) == len(namespaces):
-            raise ServiceLookupError("; ".join(dict.fromkeys(unread.values())))
+            raise ServiceLookupError(
+                "; ".join(dict.fromkeys(unread.values())),
+                unusable=away is not None and away.unusable,
+            )
         return Providers(found, namespaces, unread)
 
     async def service(self, namespace: str, name: str) -> ProviderService | None:
@@ -115,14 +118,14 @@ class ClusterServices:
                 return None
             raise ServiceLookupError(_told(error)) from None
         except ConfigError as error:
-            raise ServiceLookupError(str(error)) from None
+            raise ServiceLookupError(str(error), unusable=True) from None
         return _seen(found, namespace)
 
     async def _client(self) -> ClusterClient:
         try:
             return await self._connect()
         except ConfigError as error:
-            raise ServiceLookupError(str(error)) from None
+            raise ServiceLookupError(str(error), unusable=True) from None
 
     async def _list(self, client: ClusterClient, namespace: str) -> list[ProviderService]:
         found: list[ProviderService] = []
@@ -141,7 +144,7 @@ class ClusterServices:
                 kind = ServiceLookupError if refused else _ServerError
                 raise kind(_told(error)) from None
             except ConfigError as error:
-                raise _ServerError(str(error)) from None
+                raise _ServerError(str(error), unusable=True) from None
             if isinstance(page, Undecodable):
                 raise ServiceLookupError(page.reason)
             found += [_seen(service, namespace) for service in page.items.values()]
