@@ -15,6 +15,7 @@ from kubbo.live.source import CONFIG_VARIABLE
 from kubbo.model import ServiceKey
 from kubbo.naming.mapped import map_in_context
 from kubbo.naming.mapping import MappingError, ServiceLookupError
+from kubbo.naming.target import check_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -55,6 +56,8 @@ def map_key(
 ) -> None:
     """Show which target SERVICE_KEY leads to, and each step on the way."""
     key = ServiceKey.parse(service_key)
+    if namespace:
+        check_namespace(namespace)
     naming = naming_context(kubeconfig, context, namespace)
     error: KubboError | None = None
     found: Mapping | None = None

@@ -90,6 +90,15 @@ def test_a_guess_is_marked():
     assert run(KEY, "--target", "static:///h:1").stderr == ""
 
 
+@pytest.mark.parametrize("name", ["Bad Name", "../../x", "shop/", "-", "\udcff"])
+def test_a_namespace_that_cannot_be_is_a_mistake(name):
+    """Nothing is looked for in it, and nothing printed that could be taken for a target."""
+    ended = run(KEY, "-n", name, "-o", "json")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("kubbo: ")
+    assert "cannot be the name of a namespace" in ended.stderr
+
+
 @pytest.fixture
 async def server():
     async with ApiServer() as server:
