@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from kubbo.errors import TargetError
-from kubbo.model import Endpoint
+from kubbo.model import Endpoint, ServiceKey
 
 __all__ = [
     "DnsTarget",
@@ -186,14 +186,24 @@ def _parse_one(text: str) -> KubernetesTarget | DnsTarget | StaticTarget:
 
 def _guess(text: str) -> str:
     """What a text without a scheme was meant to be."""
+    if _is_address(text.strip("[]")):
+        return f"write static:///{_bracketed(text)}:20880, with the port"
     host, _, port = text.rpartition(":")
-    if _NUMBER.fullmatch(port) and host in {"localhost", "[::1]"}:
-        return f"write static:///{text}"
+    if _NUMBER.fullmatch(port) and (host == "localhost" or _is_address(host.strip("[]"))):
+        return f"write static:///{_bracketed(host)}:{port}"
+    if _is_service_key(text):
+        return f"that is a service key: `kubbo map {text}` shows the target that it leads to"
+    return f"write kubernetes:///{text} for a Service, static:///{text} for an address"
+
+
+def _is_service_key(text: str) -> bool:
+    """Whether it can only be one: a class has a capital letter, no name of a Service does."""
     try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return f"write kubernetes:///{text} for a Service, static:///{text} for an address"
-    return f"write static:///{text}"
+        key = ServiceKey.parse(text)
+    except TargetError:
+        return False
+    package, _, simple = key.interface.rpartition(".")
+    return bool(package) and simple != simple.lower()
 
 
 def _after_authority(text: str, rest: str) -> str:
@@ -265,9 +275,11 @@ def _parse_dns(text: str, rest: str) -> DnsTarget:
             f"target {text!r} has no port; write dns:///{rest or 'HOST'}:20880, or a port's name "
             "to ask for its SRV records"
         )
-    if host.startswith("[") or _is_address(host):
+    address = host.removesuffix(".")
+    if host.startswith("[") or _is_address(address):
         raise TargetError(
-            f"target {text!r} holds an address, which DNS does not look up; write static:///{rest}"
+            f"target {text!r} holds an address, which DNS does not look up; "
+            f"write static:///{_bracketed(address)}:{port}"
         )
     root = "." if host.endswith(".") else ""  # the name is whole: no search domain after it
     return DnsTarget(_check_host(host, of=text) + root, parse_port(port, of=text))
@@ -300,6 +312,8 @@ def _parse_direct(text: str, rest: str, protocol: Literal["dubbo", "tri"]) -> St
 
 def _parse_address(text: str, *, of: str) -> Endpoint:
     host, colon, port = text.rpartition(":")
+    if text.startswith("[") and text.endswith("]"):
+        raise TargetError(f"{text!r} in {of!r} has no port; write {text}:20880")
     if not colon or not port or not host:
         raise TargetError(
             f"{text!r} in {of!r} is no address; write HOST:PORT, like 10.0.0.7:20880 or [::1]:20880"
@@ -320,6 +334,12 @@ def _parse_address(text: str, *, of: str) -> Endpoint:
             f"{host!r} in {of!r} is no host; write an IPv6 address in brackets, like [::1]:20880"
         )
     return Endpoint(_check_host(host, of=of), number)
+
+
+def _bracketed(host: str) -> str:
+    """A host as it stands before a port: IPv6 in brackets."""
+    bare = host.removeprefix("[").removesuffix("]")
+    return f"[{bare}]" if ":" in bare else bare
 
 
 def _is_address(host: str) -> bool:
