@@ -8,6 +8,7 @@ import click
 
 from kubbo.cli.options import cluster_options, own_namespace
 from kubbo.cli.output import write_line
+from kubbo.errors import UsageError
 from kubbo.naming.target import FailoverTarget, KubernetesTarget, parse_target
 
 if TYPE_CHECKING:
@@ -77,25 +78,42 @@ def rbac(
     namespaces = [one.namespace or own for one in parsed if isinstance(one, KubernetesTarget)] or (
         [] if parsed else [own]
     )
-    for one in parsed:
-        if not isinstance(one, KubernetesTarget):
-            write_line(f"# {one} needs no permission in the cluster")
+    lines = [
+        f"# {one} needs no permission in the cluster"
+        for one in parsed
+        if not isinstance(one, KubernetesTarget)
+    ]
     grants = [
         make(each, subject)
         for each in dict.fromkeys(namespaces)
         for make in ((finding, diagnosing) if diagnose else (finding,))
     ]
-    if source is not None and not source.startswith(CONFIG_MAP_SCHEME.rstrip("/")):
-        write_line(f"# {source} needs no permission in the cluster")
-    elif source is not None:
+    if source and source.startswith(CONFIG_MAP_SCHEME.rstrip("/")):
         name, its_namespace = parse_config_map(source)
+        check_name(name, SUBDOMAIN, "ConfigMap")
         its_namespace = check_name(its_namespace or own, LABEL, "namespace")
         grants.append(watching_config_map(its_namespace, name, subject))
+    elif source:  # an empty one is none
+        lines.append(f"# the file {_file(source)} needs no permission in the cluster")
     if grants:
-        write_line(
+        lines.append(
             "# Named after purpose and account: this takes nothing away that was given before."
         )
-        write_line("---\n".join(map(str, grants)).removesuffix("\n"))
+        lines.append("---\n".join(map(str, grants)).removesuffix("\n"))
+    write_line("\n".join(lines))
+
+
+def _file(path: str) -> str:
+    """A path as one line of a comment.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if "://" in path or not path.isprintable():
+        raise UsageError(
+            f"{path!r} is no source of a configuration; write a path, or configmap:///NAME.NAMESPACE"
+        )
+    return path
 
 
 def _parts(text: str) -> tuple[KubernetesTarget | DnsTarget | StaticTarget, ...]:

@@ -95,6 +95,15 @@ def test_names_that_yaml_would_misread(name):
         ["--service-account", "web:"],
         ["greeter.shop"],
         ["--kubeconfig", "/nowhere/config"],
+        ["dns:///a.b:c", "--config", "a\nkind: X"],
+        ["dns:///a.b:c", "--config", "a\u2028b"],
+        ["dns:///a.b:c", "--config", "http://x"],
+        ["dns:///a.b:c", "--config", "configmap:///a\nkind: X"],
+        ["dns:///a.b:c", "--config", "configmap:///Flags.shop"],
+        ["dns:///a.b:c", "--config", "configmap:///-a.shop"],
+        ["dns:///a.b:c", "--config", "configmap:/a"],
+        ["dns:///a.b:c", "--config", f"configmap:///{'a' * 254}.shop"],
+        ["dns:///a.b:c", "--config", f"configmap:///a.{'b' * 64}"],
     ],
 )
 def test_mistakes_are_told(arguments):
@@ -103,6 +112,17 @@ def test_mistakes_are_told(arguments):
     assert shown.exit_code == 2
     assert shown.stdout == ""
     assert shown.stderr.startswith("kubbo: ")
+
+
+def test_a_file_of_configuration_needs_nothing():
+    """Nor does none; a ConfigMap is read where it is."""
+    printed = run("dns:///a.b:c", "--config", "/etc/kubbo").stdout
+    assert "# the file /etc/kubbo needs no permission" in printed
+    assert list(yaml.safe_load_all(printed)) == []
+    assert run("dns:///a.b:c", "--config", "").stdout.count("\n") == 1
+    role, _ = objects("dns:///a.b:c", "--config", f"configmap:///{'a' * 253}.shop", "-n", "web")
+    assert role["rules"][0]["resourceNames"] == ["a" * 253]
+    assert role["metadata"]["namespace"] == "shop"
 
 
 def test_pods_are_added_by_wish():
