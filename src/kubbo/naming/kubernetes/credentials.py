@@ -18,9 +18,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from kubbo.errors import ConfigError
+from kubbo.naming.kubernetes.files import is_there
 from kubbo.naming.kubernetes.identity import (
     FixedToken,
     Identity,
@@ -34,6 +35,7 @@ from kubbo.naming.kubernetes.kubeconfig import (
     Kubeconfig,
     as_list,
     as_mapping,
+    check_text,
     merge,
 )
 from kubbo.naming.kubernetes.plugin import PLUGIN_VERSIONS, ExecPlugin
@@ -57,13 +59,16 @@ __all__ = [
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token, CA bundle and namespace."""
 
+_HEADER_NAME: Final = "!#$&'*+-.^_`|~"  # besides letters and digits; % stands for the others
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """The API server and our identity there.
 
     `server` is a URL without a slash at its end. `namespace` is our own. `source` says where
-    all this comes from, for messages. `impersonate` are the headers of `as` and `as-groups`.
+    all this comes from, for messages. `proxy` is a URL that may hold a password. `impersonate`
+    are the headers of `as` and its like.
     """
 
     server: str
@@ -95,30 +100,44 @@ def load_access(
     environ = os.environ if environ is None else environ
     own = _own_namespace(service_account)
     named = environ.get("KUBECONFIG", "")
-    home = Path(environ.get("HOME") or "/nonexistent", ".kube", "config")
+    home = Path("/", environ.get("HOME") or "nonexistent", ".kube", "config")
     if kubeconfig is not None:
-        path = Path(kubeconfig).expanduser()
-        if not path.is_file():
+        path = _absolute(Path(kubeconfig), named="--kubeconfig")
+        if not is_there(path):
             raise ConfigError(f"there is no kubeconfig {path}; check --kubeconfig")
         files = [path]
     elif named:
-        files = [Path(part) for part in named.split(os.pathsep) if part]
-        files = [path for path in files if path.is_file()]
+        files = [
+            _absolute(Path(part), named="KUBECONFIG") for part in named.split(os.pathsep) if part
+        ]
+        files = [path for path in files if is_there(path)]
         if not files:
             raise ConfigError(
                 f"KUBECONFIG names {named!r}, where no file is; correct it or unset it"
             )
     elif not context and (access := _in_cluster(environ, service_account, own)) is not None:
         return access
-    elif home.is_file():
+    elif is_there(home) and os.access(home, os.R_OK, effective_ids=True):
         files = [home]
     else:
         raise ConfigError(
             f"no way to an API server: --kubeconfig and KUBECONFIG are not set, there is no "
-            f"{home}, and this is no pod with a service account (no {service_account / 'token'}); "
-            "name a kubeconfig, or use a static:/// or dns:/// target"
+            f"{home} that can be read, and this is no pod with a service account (no "
+            f"{service_account / 'token'}); name a kubeconfig, or use a static:/// or dns:/// "
+            "target"
         )
     return _from_kubeconfig(merge(files), context, environ, own, clock)
+
+
+def _absolute(path: Path, *, named: str) -> Path:
+    """What does not depend on the working directory, which may change before a file is read."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        reason = "the home folder of somebody who is not known here"
+    except OSError:
+        reason = "a working directory that was removed"
+    raise ConfigError(f"{named} names {str(path)!r}, in {reason}; write the whole path")
 
 
 def _own_namespace(service_account: Path) -> str:
@@ -131,7 +150,7 @@ def _own_namespace(service_account: Path) -> str:
 def _in_cluster(environ: Mapping[str, str], service_account: Path, own: str) -> Access | None:
     host = environ.get("KUBERNETES_SERVICE_HOST", "")
     port = environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host or not (service_account / "token").is_file():
+    if not host or not is_there(service_account / "token"):
         return None
     return Access(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
@@ -172,13 +191,7 @@ def _from_kubeconfig(
             f"which {config.source} does not have"
         )
     user = user or Entry({}, context.file)
-    server = cluster.text("server").rstrip("/")
-    parts = urlsplit(server)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(
-            f"the server of cluster {context.text('cluster')!r} in {cluster.file} is no URL; "
-            "write https://HOST:PORT"
-        )
+    server = _server(cluster, context.text("cluster"))
     source = f"context {name!r} of {context.file}"
     identity = _identity(user, cluster, server=server, environ=environ, source=source, clock=clock)
     return Access(
@@ -186,10 +199,38 @@ def _from_kubeconfig(
         namespace=own or context.text("namespace") or "default",
         source=source,
         identity=identity,
-        tls=_tls(cluster, user, source) if parts.scheme == "https" else None,
+        tls=_tls(cluster, user, source) if server.startswith("https") else None,
         proxy=_proxy(cluster),
         impersonate=_impersonate(user),
     )
+
+
+def _server(cluster: Entry, name: str) -> str:
+    """The URL of the API server. It is shown in messages, so it must not hold a password."""
+    server = cluster.text("server").rstrip("/")
+    if "@" in server:
+        raise ConfigError(
+            f"the server of cluster {name!r} in {cluster.file} has an @, as if a user's name or "
+            "password stood in it; write https://HOST:PORT, and who you are below users"
+        )
+    parts = _split_url(server)
+    if parts is None or parts.scheme not in {"http", "https"}:
+        raise ConfigError(
+            f"the server of cluster {name!r} in {cluster.file} is no URL; write https://HOST:PORT"
+        )
+    return server
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """The parts of the URL of a host, None if it is none."""
+    try:
+        parts = urlsplit(url)
+        known = bool(parts.hostname) and parts.port != 0  # a port beyond 65535 raises
+    except ValueError:
+        return None
+    # urlsplit drops some of what a URL cannot have.
+    plain = url.isprintable() and " " not in url
+    return parts if known and plain and not (parts.query or parts.fragment) else None
 
 
 def _identity(
@@ -210,7 +251,9 @@ def _identity(
             f"the user of {source} has an auth-provider, which Kubernetes removed in 1.26; "
             "replace it by an exec plugin"
         )
-    if user.value.get("username"):
+    # Beside a certificate kubectl sends them, and the server looks at the certificate.
+    certified = user.value.get("client-certificate") or user.value.get("client-certificate-data")
+    if user.value.get("username") and not certified:
         raise ConfigError(
             f"the user of {source} has a username and a password, which Kubernetes removed in "
             "1.19; replace them by a token or a client certificate"
@@ -304,22 +347,61 @@ def _proxy(cluster: Entry) -> str | None:
     proxy = cluster.text("proxy-url")
     if not proxy:
         return None
-    if urlsplit(proxy).scheme not in {"http", "https"}:
+    scheme = proxy.partition("://")[0].lower()
+    if scheme not in {"http", "https"}:
         raise ConfigError(
             f"the proxy-url in {cluster.file} is no HTTP proxy; "
             "only http:// and https:// proxies are supported"
+        )
+    parts = _split_url(proxy)
+    if parts is None or parts.path.strip("/"):
+        raise ConfigError(  # without the URL, which may hold a password
+            f"the proxy-url in {cluster.file} is no URL; write http://HOST:PORT or "
+            "http://USER:PASSWORD@HOST:PORT, and what is neither letter nor digit in the password "
+            "as %XX"
         )
     return proxy
 
 
 def _impersonate(user: Entry) -> tuple[tuple[str, str], ...]:
-    name = user.text("as")
-    groups = as_list(user.value.get("as-groups"))
-    if not name:
-        return ()
-    if groups is None:
-        raise ConfigError(f"as-groups in {user.file} must be a list")
-    return (
-        ("Impersonate-User", name),
-        *(("Impersonate-Group", str(group)) for group in groups),
-    )
+    """The headers that ask the server to take us for somebody else.
+
+    All or none: each of them may take rights away, so none is dropped.
+    """
+    name, uid = user.text("as"), user.text("as-uid")
+    extra = as_mapping(user.value.get("as-user-extra"))
+    if extra is None:
+        raise ConfigError(f"as-user-extra in {user.file} must be a mapping of lists")
+    said = [
+        ("Impersonate-User", "as", [name] if name else []),
+        ("Impersonate-Uid", "as-uid", [uid] if uid else []),
+        ("Impersonate-Group", "as-groups", user.value.get("as-groups")),
+    ]
+    for key, values in extra.items():
+        check_text(str(key), name=f"as-user-extra in {user.file}")
+        header = f"Impersonate-Extra-{quote(str(key), safe=_HEADER_NAME)}"
+        said.append((header, "as-user-extra", values))
+    headers = [
+        (header, value)
+        for header, where, values in said
+        for value in _header_values(user, values, where)
+    ]
+    if headers and not name:
+        raise ConfigError(
+            f"the user in {user.file} has as-uid, as-groups or as-user-extra, but no as; "
+            "say whom to impersonate"
+        )
+    return tuple(headers)
+
+
+def _header_values(user: Entry, values: Json, name: str) -> list[str]:
+    texts = as_list(values)
+    if texts is None or not all(isinstance(one, str) for one in texts):
+        raise ConfigError(f"{name} in {user.file} must be a list of texts")
+    for text in texts:
+        check_text(text, name=f"{name} in {user.file}")
+        if any(one < " " or one == "\x7f" for one in text):
+            raise ConfigError(
+                f"{name} in {user.file} holds a line break or another control character; remove it"
+            )
+    return texts

@@ -6,6 +6,7 @@ more is read than any of them can have. What cannot be read is a `ConfigError` t
 
 from __future__ import annotations
 
+import stat
 from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from kubbo.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["file_signature", "pem_text", "read_pem", "read_text"]
+__all__ = ["file_signature", "is_there", "pem_text", "read_pem", "read_text"]
 
 _FILE_BYTES: Final = 1 << 20  # of a kubeconfig, token or certificate: API objects are no larger
 
@@ -66,12 +67,22 @@ def _read(path: Path, what: str) -> bytes:
     return data
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file, or a pipe, is there; one that cannot be looked at is: reading it says why."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+
+
 def file_signature(path: Path | None) -> object:
     """What differs when a file was replaced or rewritten; None when there is none."""
     if path is None:
         return None
     try:
-        stat = path.stat()
+        found = path.stat()
     except (OSError, ValueError):
         return None
-    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)

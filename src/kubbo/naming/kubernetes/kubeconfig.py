@@ -16,7 +16,7 @@ from kubbo.naming.kubernetes.files import pem_text, read_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Entry", "Json", "Kubeconfig", "as_list", "as_mapping", "merge"]
+__all__ = ["Entry", "Json", "Kubeconfig", "as_list", "as_mapping", "check_text", "merge"]
 
 # What YAML and JSON give: checked key by key where it is read.
 Json: TypeAlias = Any
@@ -44,11 +44,21 @@ def as_mapping(value: Json) -> dict[str, Json] | None:
     return value if is_mapping(value) else None
 
 
+def check_text(text: str, *, name: str) -> None:
+    """YAML can write texts that no file's name, header or argument can have.
+
+    Raises:
+        ConfigError: this is one; the message has its `name`.
+    """
+    if "\0" in text or any("\ud800" <= one <= "\udfff" for one in text):
+        raise ConfigError(f"{name} holds a character that cannot be sent; remove it")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A named entry of a kubeconfig, with the file that it stands in."""
 
-    value: Mapping[str, Json]
+    value: Mapping[str, Json] = field(repr=False)  # tokens, keys, passwords
     file: Path
 
     def text(self, name: str) -> str:
@@ -58,12 +68,21 @@ class Entry:
             return ""
         if not isinstance(value, str):
             raise ConfigError(f"{name} in {self.file} must be a text")
+        check_text(value, name=f"{name} in {self.file}")
         return value
 
     def path(self, name: str) -> Path | None:
         """A file's path, relative to the kubeconfig."""
         text = self.text(name)
-        return self.file.parent / Path(text).expanduser() if text else None
+        if not text:
+            return None
+        try:
+            return self.file.parent / Path(text).expanduser()
+        except RuntimeError:
+            raise ConfigError(
+                f"{name} in {self.file} is in the home folder of somebody who is not known here; "
+                "write the whole path"
+            ) from None
 
     def pem(self, name: str) -> str:
         """A field with base64 of PEM, empty when it is missing."""
@@ -83,9 +102,9 @@ class Kubeconfig:
 
     source: str
     current: str = ""
-    contexts: dict[str, Entry] = field(default_factory=dict[str, Entry])
-    clusters: dict[str, Entry] = field(default_factory=dict[str, Entry])
-    users: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    contexts: dict[str, Entry] = field(default_factory=dict[str, Entry], repr=False)
+    clusters: dict[str, Entry] = field(default_factory=dict[str, Entry], repr=False)
+    users: dict[str, Entry] = field(default_factory=dict[str, Entry], repr=False)
 
 
 def merge(files: Sequence[Path]) -> Kubeconfig:
@@ -122,10 +141,18 @@ def merge(files: Sequence[Path]) -> Kubeconfig:
 def _read_yaml(file: Path) -> Mapping[str, Json]:
     import yaml  # noqa: PLC0415 - 20 ms that a pod with a service account never needs
 
+    class Loader(yaml.SafeLoader):
+        """YAML without dates: to kubectl they are texts, and there is none for a 30 February."""
+
+        yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
+            first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
     text = read_text(file, what="the kubeconfig")
     try:
-        document: Json = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        document: Json = yaml.load(text, Loader)  # noqa: S506 - it is a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: of a tag's value
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark is not None else ""
         raise ConfigError(f"the kubeconfig {file} is no YAML{where}") from None

@@ -165,4 +165,7 @@ def _timestamp(text: str) -> float:
     if match is None:
         return float("-inf")  # not understood: ask again for every request
     offset = "+00:00" if match[2] == "Z" else match[2]
-    return datetime.fromisoformat(match[1] + offset).timestamp()
+    try:
+        return datetime.fromisoformat(match[1] + offset).timestamp()
+    except ValueError:  # a 30 February
+        return float("-inf")

@@ -13,8 +13,10 @@ import pytest
 
 from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.credentials import Access, ExecPlugin, TlsFiles, load_access
+from kubbo.naming.kubernetes.kubeconfig import merge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SECRET = "s3cr3t-t0k3n"
@@ -163,6 +165,39 @@ def test_proxy_and_impersonation(tmp_path: Path, nowhere: Path) -> None:
     )
 
 
+def test_all_of_an_impersonation_is_sent(tmp_path: Path, nowhere: Path) -> None:
+    """Extras can take rights away: none is dropped, and any key fits into a header's name."""
+    user = {
+        "as": "jané",
+        "as-uid": "u-1",
+        "as-groups": ["g"],
+        "as-user-extra": {"scopes": ["view", "a b"], "example.org/50%": ["x"]},
+    }
+    access = load(write(tmp_path / "c", config(**user)), nowhere)
+    assert access.impersonate == (
+        ("Impersonate-User", "jané"),
+        ("Impersonate-Uid", "u-1"),
+        ("Impersonate-Group", "g"),
+        ("Impersonate-Extra-scopes", "view"),
+        ("Impersonate-Extra-scopes", "a b"),
+        ("Impersonate-Extra-example.org%2F50%25", "x"),
+    )
+
+
+async def test_a_password_beside_a_certificate_does_no_harm(tmp_path: Path, nowhere: Path) -> None:
+    """The certificate is who we are; servers look at no password any more."""
+    user = {
+        "username": "admin",
+        "password": SECRET,
+        "client-certificate": "crt",
+        "client-key": "key",
+    }
+    access = load(write(tmp_path / "c", config(**user)), nowhere)
+    assert access.tls is not None
+    assert access.tls.certificate_file == tmp_path / "crt"
+    assert await access.identity.token() == ""
+
+
 # ------------------------------------------------------------------ mistakes
 def changed(path: str, value: object) -> dict[str, Any]:
     """The kubeconfig with one thing replaced, at a dotted path."""
@@ -199,6 +234,31 @@ def changed(path: str, value: object) -> dict[str, Any]:
                       "interactiveMode": "Always"}), "always asks a person"),
         (changed("clusters.0.cluster",
                  {"server": "https://x", "proxy-url": f"socks5://u:{SECRET}@p"}), "no HTTP proxy"),
+        (changed("clusters.0.cluster", {"server": "https://[::1:6443"}), "is no URL"),
+        (changed("clusters.0.cluster", {"server": "https://h:99999"}), "is no URL"),
+        (changed("clusters.0.cluster", {"server": "https://h\n:1"}), "is no URL"),
+        (changed("clusters.0.cluster", {"server": f"https://h?token={SECRET}"}), "is no URL"),
+        (changed("clusters.0.cluster", {"server": f"https://bob:{SECRET}@h:1"}), "has an @"),
+        (changed("clusters.0.cluster", {"server": f"https://bob:1/{SECRET}@h:1"}), "has an @"),
+        *((changed("clusters.0.cluster", {"server": "https://x", "proxy-url": f"http://{proxy}"}),
+           "is no URL; write http://HOST:PORT")
+          for proxy in (f"b:{SECRET}@h:99999", f"b:{SECRET}@", f"b:/{SECRET}@h:1",
+                        f"b:1/{SECRET}@h:1", f"b:#{SECRET}@h:1", f"b:1#{SECRET}@h:1",
+                        f"b: {SECRET}@h:1", f"b:{SECRET}\r\n@h:1", "[::1:3128")),
+        (changed("clusters.0.cluster", {"server": "https://x",
+                                        "certificate-authority": "~no-such-user/ca.crt"}),
+         "write the whole path"),
+        (config(tokenFile="tok\0en"), "a character that cannot be sent"),
+        (changed("contexts.0.context", {"cluster": "c", "namespace": "\ud800"}),
+         "a character that cannot be sent"),
+        (config(**{"as": "a\r\nX-Evil: y"}), "as in"),
+        (config(**{"as": "a", "as-groups": ["b\nc"]}), "a line break"),
+        (config(**{"as": "a", "as-groups": [7]}), "a list of texts"),
+        (config(**{"as": "a", "as-groups": "b"}), "a list of texts"),
+        (config(**{"as": "a", "as-user-extra": {"k": "v"}}), "a list of texts"),
+        (config(**{"as": "a", "as-user-extra": ["k"]}), "a mapping of lists"),
+        (config(**{"as-groups": ["b"]}), "but no as"),
+        (config(**{"as-user-extra": {"scopes": ["view"]}}), "but no as"),
         ([], "holds no mapping"),
         ("text", "holds no mapping"),
         (None, "no current-context"),
@@ -217,7 +277,16 @@ def test_each_mistake_names_the_file_and_the_next_step(
 
 
 @pytest.mark.parametrize(
-    "content", [b"a: [", b"\xff\xfe", b"a: &a [*a]\n\t", b"x" * ((1 << 20) + 1)]
+    "content",
+    [
+        b"a: [",
+        b"\xff\xfe",
+        b"a: &a [*a]\n\t",
+        b"a: !!timestamp 2026-13-45",
+        b"a: !!int x",
+        b"a: " + b"9" * 5000,
+        b"x" * ((1 << 20) + 1),
+    ],
 )
 def test_a_file_that_is_no_kubeconfig(content: bytes, tmp_path: Path, nowhere: Path) -> None:
     """Broken YAML, no UTF-8 and a file of a megabyte are refused by name."""
@@ -225,6 +294,107 @@ def test_a_file_that_is_no_kubeconfig(content: bytes, tmp_path: Path, nowhere: P
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="config"):
         load(path, nowhere)
+
+
+def test_dates_are_texts(tmp_path: Path, nowhere: Path) -> None:
+    """A date without quotes, possible or not, does no harm; tools write when they made an entry."""
+    path = tmp_path / "config"
+    text = json.dumps(config())
+    path.write_text(text.replace('"current-context"', '"a": 2026-13-45, "current-context"'))
+    assert load(path, nowhere).server == "https://api.example:6443"
+    path.write_text(text.replace('"shop"', "2026-11-23"))
+    assert load(path, nowhere).namespace == "2026-11-23"
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A home folder that we may not look into, with a kubeconfig; as nobody if we are root."""
+    import yaml  # noqa: F401 - read now: where it is may be closed, too
+
+    home = tmp_path / "closed"
+    write(home / ".kube" / "config", config())
+    home.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield home
+    finally:
+        os.seteuid(user)
+        home.chmod(0o700)
+
+
+def test_what_may_not_be_looked_at(closed: Path, nowhere: Path) -> None:
+    """A folder that is closed to us is told, by what names it."""
+    path = closed / ".kube" / "config"
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load(path, nowhere)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load_access(environ={"KUBECONFIG": str(path)}, service_account=nowhere)
+    with pytest.raises(ConfigError, match=r"no .*config that can be read"):
+        load_access(environ={"HOME": str(closed)}, service_account=nowhere)
+    with pytest.raises(ConfigError, match=r"no .*config that can be read"):
+        load_access(environ={"HOME": str(closed)}, service_account=closed)
+
+
+def test_a_path_of_somebody_who_is_not_known(nowhere: Path) -> None:
+    """`~name` of no such user is a mistake like any other."""
+    with pytest.raises(ConfigError, match="write the whole path"):
+        load_access(kubeconfig="~no-such-user/k", environ={}, service_account=nowhere)
+
+
+def test_a_kubeconfig_from_a_pipe(tmp_path: Path, nowhere: Path) -> None:
+    """`--kubeconfig <(...)` of a shell is /dev/fd/N: no file, but it can be read."""
+    for give in (
+        lambda path: load_access(kubeconfig=path, environ={}, service_account=nowhere),
+        lambda path: load_access(environ={"KUBECONFIG": path}, service_account=nowhere),
+    ):
+        reading, writing = os.pipe()
+        try:
+            os.write(writing, json.dumps(config()).encode())
+            os.close(writing)
+            assert give(f"/dev/fd/{reading}").namespace == "shop"
+        finally:
+            os.close(reading)
+
+
+async def test_what_a_relative_kubeconfig_names_outlives_the_working_directory(
+    tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths in it and its plugin are those beside it, wherever the process goes afterwards."""
+    folder = tmp_path / "deep"
+    call = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin"}
+    write(folder / "token-file", config(tokenFile="tok"))
+    write(folder / "exec", config(exec=call))
+    (folder / "tok").write_text("from-file")
+    script = folder / "plugin"
+    script.write_text(
+        '#!/bin/sh\necho \'{"apiVersion": "client.authentication.k8s.io/v1",'
+        ' "status": {"token": "from-plugin"}}\'\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.chdir(folder)
+    found = [
+        load_access(kubeconfig="token-file", environ={}, service_account=nowhere),
+        load_access(environ={"KUBECONFIG": "token-file"}, service_account=nowhere),
+        load_access(kubeconfig="exec", environ={}, service_account=nowhere),
+        load_access(environ={"KUBECONFIG": "exec"}, service_account=nowhere),
+    ]
+    monkeypatch.chdir("/")
+    tokens = [await access.identity.token() for access in found]
+    assert tokens == ["from-file", "from-file", "from-plugin", "from-plugin"]
+
+
+def test_a_working_directory_that_is_gone(
+    tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path is from nowhere then."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(ConfigError, match="a working directory that was removed"):
+        load_access(kubeconfig="k", environ={}, service_account=nowhere)
 
 
 def test_nothing_at_all(tmp_path: Path, nowhere: Path) -> None:
@@ -259,7 +429,7 @@ def test_nothing_secret_is_shown(tmp_path: Path, nowhere: Path) -> None:
         "client-key-data": base64.b64encode(SECRET.encode()).decode(),
     }
     access = load(write(tmp_path / "c", document), nowhere)
-    for value in (access, access.identity, access.tls):
+    for value in (access, access.identity, access.tls, merge([tmp_path / "c"])):
         assert SECRET not in repr(value)
 
 
