@@ -24,12 +24,12 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from kubbo.errors import ConfigError, KubboError, TargetError
+from kubbo.model import ServiceKey
 from kubbo.naming.target import KubernetesTarget, parse_port, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping as MappingABC, Sequence
 
-    from kubbo.model import ServiceKey
     from kubbo.naming.target import Port, Target
 
 __all__ = [
@@ -239,7 +239,7 @@ def parse_targets(text: str, *, source: str = TARGETS_VARIABLE) -> dict[str, str
     """Read `SERVICE_KEY=TARGET` entries, one a line or with `;` between them.
 
     Raises:
-        TargetError: an entry has no '=', or a key has two different targets.
+        TargetError: an entry has no '=', its key can match nothing, or has two different targets.
     """
     table: dict[str, str] = {}
     for entry in re.split(r"[;\n]", text):
@@ -251,6 +251,13 @@ def parse_targets(text: str, *, source: str = TARGETS_VARIABLE) -> dict[str, str
                 f"{entry.strip()!r} in {source} is no SERVICE_KEY=TARGET; write it like "
                 "com.example.GreetService=kubernetes:///greeter.shop:dubbo"
             )
+        if not key.endswith("*"):
+            try:
+                ServiceKey.parse(key)
+            except TargetError as error:  # it would never match
+                raise TargetError(
+                    f"{entry.strip()!r} in {source}: {error}; a '*' may stand at the end"
+                ) from None
         if table.setdefault(key, target) != target:
             raise TargetError(f"{source} gives {key!r} two targets; remove one")
     return table

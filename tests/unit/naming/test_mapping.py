@@ -221,6 +221,8 @@ async def test_demo_variable_ignores_group_and_version() -> None:
         ("oops", "'oops'"),
         ("=static:///h:1", "'=static:///h:1'"),
         ("*=static:///h:1;a.B=", "'a.B='"),
+        ("a b c=static:///h:1;*=static:///h:2", "'a b c=static:///h:1'"),
+        ("a.*.C=static:///h:1;*=static:///h:2", "'a.*.C=static:///h:1'"),
         ("*=static:///h:1;a.B=static:///h:1;a.B=static:///h:2", "'a.B'"),
     ],
 )
