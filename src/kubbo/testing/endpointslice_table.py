@@ -533,6 +533,20 @@ def _ports() -> Iterator[EndpointSliceCase]:
             ),
         ),
     )
+    renamed = _HTTP | {"name": "rpc"}
+    yield EndpointSliceCase(
+        "the-only-port-of-those-with-endpoints",
+        "What a slice without endpoints still says of ports doesn't count beside one that has some "
+        "when the only port is sought.",
+        (
+            _put(
+                _slice("a", ports=[_HTTP], endpoints=None),
+                _slice("b", _endpoint(1), ports=[renamed]),
+                then=["10.0.0.1:8080"],
+            ),
+        ),
+        port=None,
+    )
     yield EndpointSliceCase(
         "ports-nil-and-a-number",
         "A headless Service without ports has slices without ports, and a port whose number is nil "
@@ -629,6 +643,64 @@ def _duplicates() -> Iterator[EndpointSliceCase]:
                 _slice("b", _endpoint(1, uid=_NONE)),
                 then=[1, 2],
             ),
+        ),
+    )
+
+
+def _port_groups() -> Iterator[EndpointSliceCase]:
+    """A slice has one set of ports, so what has several sets is in several slices.
+
+    Endpoints written by hand with two subsets of one address are mirrored as two slices.
+    """
+    host, pod = _endpoint(1, uid=_NONE), _endpoint(1)
+    yield EndpointSliceCase(
+        "a-host-in-two-port-groups",
+        "An address without a pod that is listed with the asked port and, in another slice, with "
+        "other ports, is called at the asked one, whichever slice has it.",
+        (
+            _put(_slice("a", host), _slice("b", host, ports=[_HTTP]), then=[1]),
+            _change(
+                _slice("a", host, ports=[_HTTP], generation=2),
+                _slice("b", host, generation=2),
+                then=[1],
+            ),
+            _gone(_slice("b", host, generation=2)),
+        ),
+    )
+    yield EndpointSliceCase(
+        "a-pod-in-two-port-groups",
+        "The same of a pod: the newer generation doesn't count when it is that of other ports, and "
+        "neither does the readiness there.",
+        (
+            _put(_slice("a", pod), _slice("b", pod, ports=[_HTTP], generation=5), then=[1]),
+            _change(_slice("a", _endpoint(1, *_UNREADY), generation=2)),
+            _change(
+                _slice("a", pod, generation=3),
+                _slice("b", _endpoint(1, *_UNREADY), ports=[_HTTP], generation=6),
+                then=[1],
+            ),
+        ),
+    )
+    yield EndpointSliceCase(
+        "two-providers-of-one-host",
+        "Endpoints without pods at one address and different numbers of the asked port are two "
+        "backends.",
+        (
+            _put(
+                _slice("a", host),
+                _slice("b", host, ports=[{**_DUBBO, "port": 20881}]),
+                then=[1, "10.0.0.1:20881"],
+            ),
+            _gone(_slice("a", host), then=["10.0.0.1:20881"]),
+        ),
+    )
+    six = _slice("six", _endpoint("fd00::1", uid="uid-1"), family="IPv6")
+    yield EndpointSliceCase(
+        "only-the-other-family-has-the-port",
+        "A pod that has the asked port at its address of the other family only is called there.",
+        (
+            _put(_slice("four", pod, ports=[_HTTP]), six, then=["[fd00::1]:20880"]),
+            _change(_slice("four", pod, generation=2), then=[1]),
         ),
     )
 
@@ -757,6 +829,7 @@ endpointslice_cases: Final[tuple[EndpointSliceCase, ...]] = (
     *_conditions(),
     *_ports(),
     *_duplicates(),
+    *_port_groups(),
     *_families(),
     *_hints(),
     _rollout(),

@@ -104,6 +104,7 @@ class Naive:
     takes_names = False
     both_families = False
     always_hints = False
+    any_port_is_as_good = False
 
     def __init__(self, case: EndpointSliceCase) -> None:
         self.case = case
@@ -133,18 +134,18 @@ class Naive:
                 number = self.port_of(one)
                 if number and self.one_number:
                     number = (numbers := [*numbers, number])[0]
-                uid = entry.get("targetRef", {}).get("uid", entry["addresses"][0])
-                family = one["addressType"]
-                key = (uid, family) if self.both_families else uid
+                family, host = one["addressType"], entry["addresses"][0]
+                uid = entry.get("targetRef", {}).get("uid")
+                key = uid or (host if self.any_port_is_as_good else (host, number))
+                if self.both_families:
+                    key = key, family
                 if self.counts_twice:
                     key = (one["metadata"]["name"], len(pods))
-                newness = one["metadata"]["generation"], family == self.case.family
-                if family != self.case.family and not self.both_families and key in pods:
-                    continue
-                known = pods.get(key)
-                other_family = known is not None and known[3] != self.case.family
-                if known is None or other_family or self.last_event_wins or newness > known[2]:
-                    pods[key] = (entry, number, newness, family)
+                chosen = family == self.case.family or self.both_families
+                fitness = bool(number) and not self.any_port_is_as_good, chosen
+                rank = *fitness, one["metadata"]["generation"]
+                if key not in pods or self.last_event_wins or rank > pods[key][2]:
+                    pods[key] = (entry, number, rank, family)
         living: dict[str, tuple[Any, ...]] = {}
         for entry, number, newness, family in pods.values():
             host = entry["addresses"][0]
@@ -246,6 +247,15 @@ def test_a_dip_is_told() -> None:
         ("takes_names", {"names-are-no-addresses"}),
         ("both_families", {"dual-stack-by-ipv4", "dual-stack-by-ipv6"}),
         ("always_hints", {"hints-of-some-are-dropped"}),
+        (
+            "any_port_is_as_good",
+            {
+                "a-host-in-two-port-groups",
+                "a-pod-in-two-port-groups",
+                "two-providers-of-one-host",
+                "only-the-other-family-has-the-port",
+            },
+        ),
     ],
 )
 def test_each_known_misreading_is_told(mistake: str, told_by: set[str]) -> None:

@@ -379,7 +379,10 @@ def _read(one: EndpointSlice, port: int) -> _Reading:
 
 
 def _host(text: str, family: str) -> tuple[str, str]:
-    """An address that can be dialled, in its one spelling; or "" and why it can't."""
+    """An address that can be dialled, in its one spelling; or "" and why it can't.
+
+    A recent API server refuses other spellings and other families; nothing here relies on it.
+    """
     try:
         address = _FAMILIES[family](text)
     except ValueError:
