@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from kubbo.cli.outcome import Exit, exit_code, paragraph
+from kubbo.cli.output import write_error
 from kubbo.errors import KubboError
 
 __all__ = ["kubbo", "run"]
@@ -76,10 +77,10 @@ def _end(error: BaseException) -> Exit:
 
 def _tell(error: BaseException, code: Exit) -> None:
     if isinstance(error, KubboError):
-        click.echo(f"kubbo: {paragraph(error)}", err=True)
+        write_error(f"kubbo: {paragraph(error)}")
     elif code is Exit.BUG:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-        click.echo("kubbo: this is a bug of Kubbo; please report it with the lines above", err=True)
+        write_error("".join(traceback.format_exception(error)).rstrip("\n"))
+        write_error("kubbo: this is a bug of Kubbo; please report it with the lines above")
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

@@ -6,8 +6,8 @@ from typing import Final
 
 import click
 
-from kubbo.cli.outcome import Exit, printable
-from kubbo.cli.output import write_line
+from kubbo.cli.outcome import Exit
+from kubbo.cli.output import write_error, write_line
 
 _PATHS: Final = {"live": "/livez", "ready": "/readyz", "startup": "/startupz"}
 
@@ -57,17 +57,16 @@ def health(ctx: click.Context, check: str, *, port: int, host: str, timeout: flo
         response = connection.getresponse()
         said = response.read(_SHOWN_BYTES).decode("utf-8", "replace").strip()
     except TimeoutError:
-        click.echo(f"kubbo: no answer from {host}:{port} within {timeout:g} s", err=True)
+        write_error(f"kubbo: no answer from {host}:{port} within {timeout:g} s")
         ctx.exit(Exit.DEADLINE)
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        click.echo(
-            f"kubbo: cannot ask {host}:{port}: {why}; is it the --admin-port of `kubbo serve`?",
-            err=True,
+        write_error(
+            f"kubbo: cannot ask {host}:{port}: {why}; is it the --admin-port of `kubbo serve`?"
         )
         ctx.exit(Exit.NO_PROVIDER)
     finally:
         connection.close()
-    write_line(printable(said))
+    write_line(said)
     if response.status != http.client.OK:
         ctx.exit(Exit.REFUSED)

@@ -14,8 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from kubbo.cli.output import write_error
 from kubbo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -249,7 +248,7 @@ async def _awaited(made: Awaitable[object]) -> object:
 def _own_fault(error: Exception, what: str, when: str) -> UsageError:
     """Show the user's own traceback, and the error that ends the command."""
     lines = traceback.format_exception(type(error), error, _own_traceback(error.__traceback__))
-    click.echo("".join(lines), err=True, nl=False)
+    write_error("".join(lines).rstrip("\n"))
     return UsageError(f"{what} raised {type(error).__name__} {when}, as shown above; mend that")
 
 

@@ -16,7 +16,7 @@ from kubbo.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["render_json", "table", "write_line"]
+__all__ = ["render_json", "table", "write_error", "write_line"]
 
 _ESCAPED: Final = re.compile(r"[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """JSON would allow these bare; terminals act on the first, UTF-8 has no surrogates."""
@@ -38,18 +38,31 @@ def render_json(value: Any, *, indent: int | None = None) -> str:
 def write_line(text: str) -> None:
     """Print a line, now: who reads a pipe wants each view when it is published.
 
+    What would move a terminal's cursor is written as escapes, whoever it comes from, and so is
+    what stdout has no bytes for: a locale must not end a command. Line ends and tabs stay.
+
     Raises:
         BrokenPipeError: nobody reads any more.
         UsageError: stdout takes nothing, as on a full disk.
     """
     try:
-        click.echo(text)
+        click.echo(_encodable(printable(text)))
     except BrokenPipeError:
         _forget_stdout()
         raise
     except OSError as error:
         _forget_stdout()
         raise UsageError(f"cannot write to stdout: {error.strerror or error}") from None
+
+
+def write_error(text: str) -> None:
+    """Print a line on stderr; nothing in it moves a terminal's cursor, as in `write_line`."""
+    click.echo(printable(text), err=True)
+
+
+def _encodable(text: str) -> str:
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _forget_stdout() -> None:

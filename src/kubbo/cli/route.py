@@ -15,8 +15,8 @@ import click
 
 from kubbo.cli.arguments import parse_attachments, parse_json
 from kubbo.cli.options import cluster_options, naming_context, output_option, timeout_option
-from kubbo.cli.outcome import Exit, exit_code, printable
-from kubbo.cli.output import render_json, table, write_line
+from kubbo.cli.outcome import Exit, exit_code
+from kubbo.cli.output import render_json, table, write_error, write_line
 from kubbo.errors import ConfigError, KubboError, UsageError
 from kubbo.model import Deadline, Invocation, ServiceKey, Signature
 from kubbo.naming.resolution import Absent, Failed, Members, Pending
@@ -191,17 +191,16 @@ async def _first(resolver: Resolver, timeout: float) -> Resolution:  # noqa: ASY
 def _nobody(name: str, view: Resolution, timeout: float) -> Exit:
     match view:
         case Members() | Pending():
-            click.echo(
+            write_error(
                 f"kubbo: {name}: nothing is known after {timeout:g} s; give it longer with "
-                "--timeout, or look with `kubbo endpoints`",
-                err=True,
+                "--timeout, or look with `kubbo endpoints`"
             )
             return Exit.DEADLINE
         case Absent(reason):
-            click.echo(f"kubbo: {printable(reason)}", err=True)
+            write_error(f"kubbo: {reason}")
             return Exit.NO_PROVIDER
         case Failed(error):
-            click.echo(f"kubbo: {printable(str(error))}", err=True)
+            write_error(f"kubbo: {error}")
             return exit_code(error) if isinstance(error, UsageError) else Exit.NO_PROVIDER
         case _:
             assert_never(view)
@@ -251,7 +250,7 @@ def _show(
             )
             for member in members
         ]
-        write_line(printable("\n".join(lines)))
+        write_line("\n".join(lines))
         write_line(table(("ADDRESS", "ZONE", "CALL", "WHY"), rows))
     return Exit.ANSWERED if left else Exit.NO_PROVIDER
 
