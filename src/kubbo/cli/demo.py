@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kubbo.cli.options import cluster_options, naming_context, output_option
+from kubbo.cli.options import Finite, cluster_options, naming_context, output_option
 from kubbo.cli.outcome import Exit, paragraph, printable
 from kubbo.cli.output import render_json, write_line
 
@@ -37,14 +37,14 @@ _CLEAR: Final = "\r\x1b[K"
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(1, 24 * 3600),
+    type=Finite(1, 24 * 3600),
     default=30.0,
     show_default=True,
     help="Seconds for which to call in a real cluster.",
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(1, 2000),
+    type=Finite(1, 2000),
     default=200.0,
     show_default=True,
     help="Calls a second.",

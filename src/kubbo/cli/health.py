@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from kubbo.cli.options import Finite
 from kubbo.cli.outcome import Exit
 from kubbo.cli.output import write_error, write_line
 
@@ -37,7 +38,7 @@ use it where there is no HTTP probe.
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it is.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=3600),
+    type=Finite(min=0, min_open=True, max=3600),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubbo.cli.loading import check_program, load_object, read_interfaces
-from kubbo.cli.options import cluster_options, own_namespace
+from kubbo.cli.options import Finite, cluster_options, own_namespace
 from kubbo.cli.output import write_line
 from kubbo.naming.target import FailoverTarget, KubernetesTarget, parse_target
 
@@ -71,7 +71,7 @@ Examples:
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0, max=3600),
+    type=Finite(min=0, max=3600),
     default=20.0,
     show_default=True,
     metavar="SECONDS",

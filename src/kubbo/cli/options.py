@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
     from kubbo.naming.open import NamingContext
 
-__all__ = ["cluster_options", "naming_context", "output_option", "own_namespace", "timeout_option"]
+__all__ = [
+    "Finite",
+    "cluster_options",
+    "naming_context",
+    "output_option",
+    "own_namespace",
+    "timeout_option",
+]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -56,11 +64,24 @@ def output_option(default: str, description: str) -> Callable[[F], F]:
     )
 
 
+class Finite(click.FloatRange):
+    """A number of a range. Python reads "nan", too, and finds it outside of none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See `click.ParamType`."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
 def timeout_option(description: str) -> Callable[[F], F]:
     """`--timeout SECONDS`, up to a day."""
     return click.option(
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True, max=24 * 3600),
+        type=Finite(min=0, min_open=True, max=24 * 3600),
         default=DEFAULT_TIMEOUT,
         show_default=True,
         metavar="SECONDS",
@@ -69,9 +90,16 @@ def timeout_option(description: str) -> Callable[[F], F]:
 
 
 def naming_context(kubeconfig: str | None, context: str, namespace: str) -> NamingContext:
-    """What the cluster options say."""
-    from kubbo.naming.open import NamingContext  # noqa: PLC0415 - when a command runs
+    """What the cluster options say.
 
+    Raises:
+        TargetError: no namespace can have that name.
+    """
+    from kubbo.naming.open import NamingContext  # noqa: PLC0415 - when a command runs
+    from kubbo.naming.target import check_namespace  # noqa: PLC0415
+
+    if namespace:
+        check_namespace(namespace)
     return NamingContext(kubeconfig=kubeconfig, context=context, namespace=namespace)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from kubbo.cli.loading import load_object, make_implementations
+from kubbo.cli.options import Finite
 from kubbo.cli.output import write_line
 from kubbo.errors import UsageError
 
@@ -51,7 +52,7 @@ the pod's terminationGracePeriodSeconds (30).
 @click.option("--host", help="To listen on; every address of the machine without it.")
 @click.option(
     "--propagation",
-    type=click.FloatRange(min=0, max=3600),
+    type=Finite(min=0, max=3600),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
@@ -59,7 +60,7 @@ the pod's terminationGracePeriodSeconds (30).
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0, max=3600),
+    type=Finite(min=0, max=3600),
     default=20.0,
     show_default=True,
     metavar="SECONDS",
