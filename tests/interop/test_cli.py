@@ -239,7 +239,8 @@ async def test_nobody_listening_ends_with_3():
     ended = await run("call", f"static:///127.0.0.1:{port}", KEY, "sayHello", '"Ann"')
     assert (ended.code, ended.out) == (3, "")
     assert ended.err.count("cannot connect") == 1
-    assert "kubbo endpoints" in ended.err
+    assert "connection 0 (1 down: Connection refused)]" in ended.err
+    assert f"Check that a provider listens on 127.0.0.1:{port}," in ended.err
 
 
 async def test_a_deadline_ends_with_4(target):
@@ -349,6 +350,13 @@ async def test_endpoints_lists_those_that_may_be_called(cluster, kubeconfig):
         "state": "members",
         "endpoints": [entry("10.0.0.1")],
         "stale_since": None,
+        "steps": [
+            {"name": "naming", "count": None, "note": target},
+            {"name": "service", "count": 1, "note": ""},
+            {"name": "slices", "count": 1, "note": ""},
+            {"name": "conditions", "count": 1, "note": "1 not ready, 1 terminating"},
+            {"name": "port", "count": 1, "note": "dubbo"},
+        ],
         "reason": "",
     }
     known = json.loads((await run(*arguments, "--all")).out)["endpoints"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import click
 
 from kubbo.cli.options import cluster_options, naming_context, output_option, timeout_option
-from kubbo.cli.outcome import Exit, exit_code, printable
-from kubbo.cli.output import render_json, table, write_line
+from kubbo.cli.outcome import Exit, exit_code
+from kubbo.cli.output import render_json, table, write_error, write_line
 from kubbo.errors import KubboError, UsageError
 from kubbo.naming.resolution import Absent, Failed, Members, Pending
 
@@ -120,10 +120,9 @@ async def _follow(
     except TimeoutError:
         show(last)
         if not show.json:
-            click.echo(
+            write_error(
                 f"kubbo: {show.target}: nothing is known after {timeout:g} s; give it longer "
-                "with --timeout, or check the source (an API server answers `kubectl version`)",
-                err=True,
+                "with --timeout, or check the source (an API server answers `kubectl version`)"
             )
         return Exit.DEADLINE
     match last:
@@ -186,6 +185,9 @@ class _Show:
                 for one in self._listed(view)
             ],
             "stale_since": stale_since,
+            "steps": [
+                {"name": one.name, "count": one.count, "note": one.note} for one in _steps(view)
+            ],
             "reason": reason,
         }
 
@@ -194,6 +196,14 @@ class _Show:
         if self._everything and isinstance(view, (Members, Absent)):
             return (*callable_now, *view.excluded)
         return callable_now
+
+    def _funnel(self, steps: tuple[Step, ...]) -> str:
+        """How the endpoints were found, without the target, which stands in front of it.
+
+        What else naming says stays: which of several sources answers, what a snapshot is of.
+        """
+        shown = [str(one) for one in steps if one.name != "naming" or one.note != self.target]
+        return "  " + " > ".join(shown) if shown else ""
 
     def _print_text(self, view: Resolution) -> None:
         listed = self._listed(view)
@@ -205,14 +215,13 @@ class _Show:
                 lines.append(f"{self.target}: nothing is known yet")
             case Members():
                 lines.append(f"{self.target}: {_counted(view)}")
-                lines.append(_funnel(view.steps))
             case Absent():
                 lines.append(f"{self.target}: no provider")
-                lines.append(_funnel(view.steps))
             case Failed():
                 lines.append(f"{self.target}: failed")
             case _:
                 assert_never(view)
+        lines.append(self._funnel(_steps(view)))
         if listed:
             lines.append(table(("ADDRESS", "ZONE", "NODE", "WEIGHT", "STATE"), _rows(view, listed)))
         write_line("\n".join(line for line in lines if line))
@@ -222,7 +231,7 @@ class _Show:
         elif isinstance(view, Failed):
             reason = str(view.error)
         if reason:
-            click.echo(f"kubbo: {printable(reason)}", err=True)
+            write_error(f"kubbo: {reason}")
 
 
 def _counted(view: Members) -> str:
@@ -236,9 +245,8 @@ def _counted(view: Members) -> str:
     return text
 
 
-def _funnel(steps: tuple[Step, ...]) -> str:
-    """How the endpoints were found, without the target, which stands in front of it."""
-    return printable("  " + " > ".join(str(step) for step in steps[1:])) if steps[1:] else ""
+def _steps(view: Resolution) -> tuple[Step, ...]:
+    return () if isinstance(view, Pending) else view.steps
 
 
 def _rows(view: Resolution, listed: tuple[Endpoint, ...]) -> list[tuple[str, ...]]:

@@ -110,6 +110,7 @@ def test_endpoints_of_a_static_target_as_json():
             {"host": "::1", "port": 2, **flags, "weight": 100},
         ],
         "stale_since": None,
+        "steps": [{"name": "naming", "count": 2, "note": STATIC}],
         "reason": "",
     }
 
@@ -121,6 +122,21 @@ def test_the_target_is_printed_in_its_canonical_form(tmp_path):
     target = "kubernetes:///greeter/shop/dubbo"
     shown = run("endpoints", target, "-o", "json", "--kubeconfig", str(broken))
     assert json.loads(shown.stdout)["target"] == "kubernetes:///greeter.shop:dubbo"
+
+
+def test_endpoints_of_several_sources_say_which_of_them_answers(tmp_path):
+    """One that stands in for another is no secret, as text and as JSON."""
+    broken = tmp_path / "config"
+    broken.write_text("", encoding="utf-8")
+    arguments = ("endpoints", f"kubernetes:///a | {STATIC}", "--kubeconfig", str(broken))
+    shown = run(*arguments)
+    assert shown.exit_code == 0
+    told = f"{STATIC}, because kubernetes:///a cannot answer"
+    assert shown.stdout.splitlines()[1].startswith(f"  naming ({told}")
+    (first, *_) = json.loads(run(*arguments, "-o", "json").stdout)["steps"]
+    assert (first["name"], first["note"][: len(told)]) == ("naming", told)
+    alone = run("endpoints", f"{STATIC} | static:///127.0.0.1:9")
+    assert alone.stdout.splitlines()[1] == f"  naming 2 ({STATIC})"
 
 
 def test_watching_a_static_target_ends_with_its_last_word():

@@ -98,7 +98,8 @@ async def test_text_of_a_stale_view_says_so(capsys):
 async def test_text_of_absence_is_on_both_streams(capsys):
     """The funnel and who is left on stdout, the reason on stderr; nothing moves the cursor."""
     hostile = Endpoint("10.0.0.3", 1, node="n\x1b[2J", ready=False, serving=False)
-    steps = (Step("naming"), Step("service", 1), Step("conditions", 0, "\x1b[31m"))
+    target = "kubernetes:///a.b:dubbo"
+    steps = (Step("naming", None, target), Step("service", 1), Step("conditions", 0, "\x1b[31m"))
     show(everything=True)(Absent("no ready \x07pod", (hostile,), steps))
     told = capsys.readouterr()
     assert told.out.splitlines()[:2] == [
@@ -116,3 +117,32 @@ async def test_views_that_are_watched_carry_the_time(capsys):
     first = capsys.readouterr().out.splitlines()[0]
     assert len(first) == 8
     assert first.replace(":", "").isdecimal()
+
+
+SOURCE = Step("naming", None, "static:///10.0.0.1:20880, because kubernetes:///a.b cannot answer")
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        Members((READY,), steps=(SOURCE, Step("port", 1))),
+        Absent("gone", steps=(SOURCE, Step("port", 1))),
+        Failed(KubboError("refused"), (SOURCE, Step("port", 1))),
+    ],
+)
+async def test_every_view_shows_its_funnel(view, capsys):
+    """As text and as JSON, the failed view too; who answers stays, where it is not the target."""
+    show()(view)
+    told = capsys.readouterr().out.splitlines()
+    assert told[1] == f"  {SOURCE} > port 1"
+    assert show().as_json(view, 0.0)["steps"] == [
+        {"name": "naming", "count": None, "note": SOURCE.note},
+        {"name": "port", "count": 1, "note": ""},
+    ]
+
+
+def test_a_view_of_which_nothing_is_known_has_no_steps():
+    """Its object has the same keys as any other."""
+    pending, known = (set(show().as_json(each, 0.0)) for each in (Pending(), MEMBERS))
+    assert pending == known
+    assert show().as_json(Pending(), 0.0)["steps"] == []
