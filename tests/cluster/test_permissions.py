@@ -66,6 +66,24 @@ class Consumer:
         name = self.namespace.name if namespace is None else namespace
         return f"/apis/discovery.k8s.io/v1/namespaces/{name}/endpointslices"
 
+    def may(self, verb: str, what: str) -> bool:
+        """Whether the API server would let it, as it says itself."""
+        resource, _, group = what.partition(".")
+        asked = {"namespace": self.namespace.name, "verb": verb, "resource": resource}
+        answer = self.plane.request(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": {**asked, "group": group}},
+            },
+            token=self.token,
+        )
+        assert answer.status == 201
+        allowed: bool = answer.body["status"]["allowed"]
+        return allowed
+
     def status(self, path: str, method: str = "GET", body: object = None) -> int:
         return self.plane.request(method, path, body, token=self.token).status
 
@@ -108,6 +126,15 @@ def test_everything_else_is_refused(namespace: Namespace, control_plane: Control
     assert consumer.status(f"{consumer.slices()}/x", "DELETE") == 403
     may = control_plane.kubectl("auth", "can-i", "--list", "-n", namespace.name, kubeconfig=None)
     assert "*" in may  # the administrator's list: the check below can fail
+    for verb, what, allowed in (
+        ("list", "endpointslices.discovery.k8s.io", True),
+        ("watch", "endpointslices.discovery.k8s.io", True),
+        ("get", "endpointslices.discovery.k8s.io", False),
+        ("list", "services", True),
+        ("get", "services", True),
+        ("watch", "services", False),
+    ):
+        assert consumer.may(verb, what) is allowed, (verb, what)
     listed = control_plane.kubectl(
         "auth", "can-i", "--list", "-n", namespace.name, kubeconfig=consumer.kubeconfig
     )

@@ -178,7 +178,7 @@ def test_rbac_for_a_configuration():
             "apiGroups": [""],
             "resources": ["configmaps"],
             "resourceNames": ["kubbo"],
-            "verbs": ["get", "list", "watch"],
+            "verbs": ["list", "watch"],
         }
     ]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]

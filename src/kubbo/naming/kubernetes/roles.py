@@ -126,10 +126,10 @@ def finding(namespace: str, subject: Subject | None = None, *, name: str = "") -
     rules = (
         "- apiGroups: [discovery.k8s.io]\n"
         "  resources: [endpointslices]\n"
-        "  verbs: [get, list, watch]\n"
+        "  verbs: [list, watch]\n"
         '- apiGroups: [""]\n'
         "  resources: [services]\n"
-        "  verbs: [get, list, watch]\n"
+        "  verbs: [get, list]\n"
     )
     return Grant(name or grant_name("kubbo-consumer", subject), namespace, rules, subject)
 
@@ -146,7 +146,7 @@ def watching_config_map(namespace: str, config_map: str, subject: Subject | None
         '- apiGroups: [""]\n'
         "  resources: [configmaps]\n"
         f"  resourceNames: [{_scalar(config_map)}]\n"
-        "  verbs: [get, list, watch]\n"
+        "  verbs: [list, watch]\n"
     )
     return Grant(grant_name("kubbo-config", subject, config_map), namespace, rules, subject)
 
