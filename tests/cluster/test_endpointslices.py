@@ -10,9 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from tests.testbed.processes import eventually
 
+from kubbo.naming.kubernetes.objects import EndpointSlice
+from kubbo.naming.kubernetes.slices import join
 from kubbo.testing import EndpointSliceCase, endpointslice_cases
 
 if TYPE_CHECKING:
@@ -212,3 +215,52 @@ def test_a_service_without_ports(namespace: Namespace) -> None:
     [nil, *_] = objects(CASES["ports-nil-and-a-number"], 0)
     assert one["ports"] == nil["ports"] is None
     assert shapes([one]) == shapes([nil])
+
+
+def test_endpoints_of_two_subsets(namespace: Namespace) -> None:
+    """Endpoints written by hand whose subsets share an address, but not all of theirs, are
+    mirrored as a slice for each: the address stands in both, once for each group of ports,
+    without a pod. Joined, every address is called at the ports that are asked for. (Subsets with
+    the same addresses would become one slice with all ports.)"""
+    namespace.apply(
+        "{apiVersion: v1, kind: Service, metadata: {name: greeter}, spec: {ports: [{port: 80}]}}"
+    )
+
+    def subset(port: str, number: int, *hosts: str) -> dict[str, Any]:
+        addresses = [{"ip": host} for host in hosts]
+        return {"addresses": addresses, "ports": [{"name": port, "port": number}]}
+
+    def called(*subsets: dict[str, Any]) -> list[str]:
+        body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "greeter"}}
+        namespace.apply(json.dumps({**body, "subsets": subsets}))
+        expected = [
+            (
+                [(one["name"], one["port"]) for one in each["ports"]],
+                [one["ip"] for one in each["addresses"]],
+            )
+            for each in subsets
+        ]
+
+        def there() -> bool:
+            found = [
+                (
+                    [(port["name"], port["port"]) for port in one["ports"]],
+                    sorted(each["addresses"][0] for each in one["endpoints"]),
+                )
+                for one in namespace.slices("greeter")
+            ]
+            return sorted(found) == sorted(expected)
+
+        eventually(there, f"{expected} are mirrored")
+        slices = namespace.slices("greeter")
+        assert not any("targetRef" in each for one in slices for each in one["endpoints"])
+        joined = join(msgspec.convert(slices, list[EndpointSlice]), port="dubbo")
+        return [str(one) for one in joined.endpoints]
+
+    everywhere = subset("dubbo", 20880, "10.0.0.1", "10.0.0.2")
+    both = ["10.0.0.1:20880", "10.0.0.2:20880"]
+    assert called(everywhere, subset("http", 8080, "10.0.0.1")) == both
+    assert called(everywhere, subset("ahead", 8080, "10.0.0.2")) == both
+    assert called(everywhere, subset("dubbo", 20881, "10.0.0.1")) == sorted(
+        [*both, "10.0.0.1:20881"]
+    )

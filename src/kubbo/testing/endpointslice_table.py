@@ -650,7 +650,7 @@ def _duplicates() -> Iterator[EndpointSliceCase]:
 def _port_groups() -> Iterator[EndpointSliceCase]:
     """A slice has one set of ports, so what has several sets is in several slices.
 
-    Endpoints written by hand with two subsets of one address are mirrored as two slices.
+    Endpoints written by hand whose subsets share an address, but not all, are mirrored so.
     """
     host, pod = _endpoint(1, uid=_NONE), _endpoint(1)
     yield EndpointSliceCase(

@@ -8,9 +8,9 @@ siblings, so every view joins all of them, but reads only those that are new. Fo
    `_choose_port`); its number may differ from slice to slice.
 2. **Backends.** One pod can be listed several times: in two slices while the controller
    moves it, as two generations, with an IPv4 and an IPv6 address, or once for each group of
-   its ports, as Endpoints with several subsets are mirrored; and one address can belong to two
-   pods when it was given to a new one. One entry a backend is kept, of a pod that has the port
-   somewhere one that has it. What names no pod is known by address and port.
+   its ports, as Endpoints whose subsets share an address are mirrored; and one address can
+   belong to two pods when it was given to a new one. One entry a backend is kept: where a pod has
+   the port at all, one that has it. What names no pod is known by address and port.
 3. **Conditions.** Ready endpoints are used (an unknown `ready` is ready). Only when none is
    left, those that terminate but still serve. Everybody else is kept apart.
 4. **Hints** count only when every ready endpoint has them: with a few, all traffic of a zone

@@ -303,8 +303,8 @@ def test_pods_of_the_host_network_share_an_address() -> None:
 @pytest.mark.parametrize("uid", ["", "u"])
 @pytest.mark.parametrize("generation", [1, 5])
 def test_ports_of_one_host_in_two_slices(uid: str, generation: int) -> None:
-    """Subsets of Endpoints are mirrored as a slice for each group of ports: one of them has the
-    port that is asked for, whatever the names and generations of the others."""
+    """Subsets of Endpoints that share an address are mirrored as a slice for each group of ports:
+    one has the port that is asked for, whatever the names and generations of the others."""
     for ours, other in (("a", "b"), ("b", "a")):
         slices = [
             slice_of(endpoint("10.0.0.9", uid=uid), name=ours),
