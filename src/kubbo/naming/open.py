@@ -54,7 +54,7 @@ class NamingContext:
         namespaces: further ones whose Services may say what they provide.
         references: targets by service key, from the configuration.
         subscribers: are called when the references have changed.
-        family: of the addresses of a pod that has both; None: IPv4.
+        family: of the addresses of a pod or a name that has both; None: IPv4.
         snapshot_directory: where last views are kept on disk; None: they are not.
     """
 
@@ -94,7 +94,8 @@ class NamingContext:
             snapshot_age: seconds after which a snapshot is too old to be used.
             fold_above: Services of one namespace that have a watch each; when there are more,
                 one watch of the whole namespace serves them all, until half are left.
-            family: which address of a pod that has both is called; IPv4 unless told otherwise.
+            family: which address of a pod, or of a name in DNS, that has both is called; IPv4
+                unless told otherwise.
             rng: spreads requests.
             clock: gives loop time in seconds; the running loop's by default.
 
@@ -285,7 +286,7 @@ def _open_kubernetes(
     async def source() -> str:
         access = (await context.cluster()).access
         namespace = target.namespace or context.namespace or access.namespace
-        return f"{access.server} {namespace} {protocol}"
+        return f"{access.server} {namespace} {protocol} {context.family or 'IPv4'}"
 
     resolver = KubernetesResolver(
         target,
@@ -305,7 +306,12 @@ def _open_dns(target: DnsTarget, context: NamingContext) -> Resolver:
     from kubbo.naming.dns.lookup import Lookup  # noqa: PLC0415
     from kubbo.naming.dns.resolver import DnsResolver  # noqa: PLC0415
 
-    look = Lookup(target, nameservers=context.nameservers, resolv_conf=context.resolv_conf)
+    look = Lookup(
+        target,
+        nameservers=context.nameservers,
+        resolv_conf=context.resolv_conf,
+        family=context.family,
+    )
     resolver = DnsResolver(target, look, rng=context.rng, clock=context.clock)
     return _with_snapshot(resolver, target, context, look.identity)
 

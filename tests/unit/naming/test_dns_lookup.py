@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from tests.unit.naming.nameserver import NXDOMAIN, SERVFAIL, SILENCE, NameServer, Reply
@@ -48,10 +48,23 @@ def mistyped(tmp_path: Path) -> Path:
     return path
 
 
-def lookup(target: str, server: NameServer, resolv_conf: Path) -> Lookup:
+def lookup(
+    target: str,
+    server: NameServer,
+    resolv_conf: Path,
+    *,
+    family: Literal["IPv4", "IPv6"] | None = None,
+    longest: float = 30.0,
+) -> Lookup:
     parsed = parse_target(target)
     assert isinstance(parsed, DnsTarget)
-    return Lookup(parsed, nameservers=[server.address], resolv_conf=resolv_conf)
+    return Lookup(
+        parsed,
+        nameservers=[server.address],
+        resolv_conf=resolv_conf,
+        family=family,
+        longest=longest,
+    )
 
 
 async def look(target: str, server: NameServer, resolv_conf: Path) -> Answer:
@@ -249,16 +262,165 @@ async def test_addresses_that_did_not_come_along_are_asked_for(
     assert hosts(answer) == ["10.0.0.1:20880"]
 
 
-async def test_a_target_that_can_not_be_asked_for_spoils_the_answer(
+def targets(server: NameServer, *names: str, priority: int = 0) -> None:
+    """SRV records of these targets, with nothing beside them."""
+    before = server.replies.get(f"{SRV} SRV", Reply()).answer
+    server.replies[f"{SRV} SRV"] = Reply(
+        (*before, *(f"{SRV} 5 IN SRV {priority} 50 1 {name}.example." for name in names))
+    )
+
+
+def address(server: NameServer, name: str, host: str) -> None:
+    kind = "AAAA" if ":" in host else "A"
+    server.replies[f"{name}.example. {kind}"] = Reply((f"{name}.example. 5 IN {kind} {host}",))
+
+
+async def test_a_target_that_can_not_be_asked_for_makes_a_part(
     server: NameServer, resolv_conf: Path
 ) -> None:
-    """Half of the providers is no answer: the last good one is better."""
-    server.replies[f"{SRV} SRV"] = Reply(
-        (f"{SRV} 5 IN SRV 0 50 1 a.example.", f"{SRV} 5 IN SRV 0 50 1 b.example.")
-    )
-    server.replies["a.example. A"] = Reply(("a.example. 5 IN A 10.0.0.1",))
+    """Those that can be are there, and it is said that they are not all."""
+    targets(server, "a", "b", "c")
+    address(server, "a", "10.0.0.1")
+    address(server, "c", "10.0.0.3")
     server.replies["b.example. A"] = SERVFAIL
-    assert isinstance(await look(f"dns:///{GREETER}:dubbo", server, resolv_conf), Unanswered)
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert hosts(answer) == ["10.0.0.1:1", "10.0.0.3:1"]
+    assert isinstance(answer, Found)
+    assert not answer.whole
+    assert "b.example. (127.0.0.1" in answer.note
+    assert "SERVFAIL" in answer.note
+
+
+async def test_a_target_that_is_silent_makes_a_part(server: NameServer, resolv_conf: Path) -> None:
+    """It does not use up the time of the others, and those before it are there."""
+    targets(server, "a", "b")
+    address(server, "a", "10.0.0.1")
+    server.replies["b.example. A"] = SILENCE
+    made = lookup(f"dns:///{GREETER}:dubbo", server, resolv_conf, longest=3.0)
+    answer = await made()
+    assert hosts(answer) == ["10.0.0.1:1"]
+    assert isinstance(answer, Found)
+    assert not answer.whole
+    assert answer.asked == made.asked == len(server.asked)
+
+
+async def test_no_target_that_can_be_asked_for(server: NameServer, resolv_conf: Path) -> None:
+    """That is no answer, whoever is of a later priority and has no address."""
+    targets(server, "a")
+    targets(server, "b", priority=1)
+    server.replies["a.example. A"] = SERVFAIL
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert isinstance(answer, Unanswered)
+    assert "SERVFAIL" in answer.reason
+
+
+async def test_a_target_that_does_not_exist_is_nobody(
+    server: NameServer, resolv_conf: Path
+) -> None:
+    """NXDOMAIN is an answer: the rest is whole without it."""
+    targets(server, "a", "b")
+    address(server, "a", "10.0.0.1")
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert isinstance(answer, Found)
+    assert answer.whole
+    assert answer.note == ""
+
+
+async def test_the_next_priority_when_the_first_has_no_address(
+    server: NameServer, resolv_conf: Path
+) -> None:
+    """And so on; those after the first that has one are not asked for."""
+    targets(server, "a", priority=0)
+    targets(server, "b", priority=1)
+    targets(server, "c", priority=2)
+    targets(server, "d", priority=3)
+    address(server, "c", "10.0.0.3")
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert hosts(answer) == ["10.0.0.3:1"]
+    assert "d.example. A" not in server.asked
+
+
+async def test_records_without_an_address(server: NameServer, resolv_conf: Path) -> None:
+    """They are told from a name without records."""
+    targets(server, "a")
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert isinstance(answer, Nothing)
+    assert "has no SRV records with an address" in answer.reason
+
+
+async def test_a_hundred_targets_without_addresses_beside_them(
+    server: NameServer, resolv_conf: Path
+) -> None:
+    """So many questions are not asked, and it is said that the rest was cut."""
+    names = [f"t{number}" for number in range(100)]
+    targets(server, *names)
+    for number, name in enumerate(names):
+        address(server, name, f"10.0.0.{number + 1}")
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert isinstance(answer, Found)
+    assert (len(answer.endpoints), answer.asked) == (32, 33)
+    assert answer.note.startswith("cut: 68 targets")
+
+
+@pytest.mark.parametrize(("family", "host"), [(None, "10.0.0.1"), ("IPv6", "fd00::1")])
+async def test_the_family_of_a_name_with_both(
+    server: NameServer, resolv_conf: Path, family: Literal["IPv6"] | None, host: str
+) -> None:
+    """One question, for the preferred family, where there are such addresses; so for a number,
+    for SRV targets that have to be asked for, and for those whose addresses came along."""
+    for name in (GREETER, "a.example."):
+        server.replies[f"{name} A"] = Reply((f"{name} 5 IN A 10.0.0.1",))
+        server.replies[f"{name} AAAA"] = Reply((f"{name} 5 IN AAAA fd00::1",))
+    targets(server, "a")
+    endpoint = Endpoint(host, 1)
+    number = await lookup(f"dns:///{GREETER}:1", server, resolv_conf, family=family)()
+    assert isinstance(number, Found)
+    assert number.endpoints == (endpoint,)
+    assert number.asked == 1
+    named = lookup(f"dns:///{GREETER}:dubbo", server, resolv_conf, family=family)
+    asked = await named()
+    assert isinstance(asked, Found)
+    assert asked.endpoints == (endpoint,)
+    both = ("a.example. 5 IN A 10.0.0.1", "a.example. 5 IN AAAA fd00::1")
+    server.replies[f"{SRV} SRV"] = Reply((f"{SRV} 5 IN SRV 0 50 1 a.example.",), both)
+    beside = await named()
+    assert isinstance(beside, Found)
+    assert beside.endpoints == (endpoint,)
+    assert beside.asked == 1
+
+
+@pytest.mark.parametrize(("family", "host"), [("IPv4", "fd00::1"), ("IPv6", "10.0.0.1")])
+async def test_the_other_family_where_there_is_no_choice(
+    server: NameServer, resolv_conf: Path, family: Literal["IPv4", "IPv6"], host: str
+) -> None:
+    """A preference is no filter."""
+    for kind in ("A", "AAAA"):
+        server.replies[f"a.example. {kind}"] = Reply()
+    address(server, "a", host)
+    targets(server, "a")
+    for target in ("dns:///a.example.:1", f"dns:///{GREETER}:dubbo"):
+        answer = await lookup(target, server, resolv_conf, family=family)()
+        assert isinstance(answer, Found)
+        assert answer.endpoints == (Endpoint(host, 1),)
+
+
+async def test_pods_with_a_name_for_each_address(server: NameServer, resolv_conf: Path) -> None:
+    """CoreDNS names the addresses of dual-stack pods one by one: one family of them is used, or
+    each pod would be two providers. What is left out is told."""
+    server.replies[f"{SRV} SRV"] = Reply(
+        tuple(f"{SRV} 5 IN SRV 0 50 1 {name}.example." for name in ("v4-a", "v6-a", "v4-b")),
+        (
+            "v4-a.example. 5 IN A 10.0.0.1",
+            "v6-a.example. 5 IN AAAA fd00::1",
+            "v4-b.example. 5 IN A 10.0.0.2",
+        ),
+    )
+    answer = await look(f"dns:///{GREETER}:dubbo", server, resolv_conf)
+    assert hosts(answer) == ["10.0.0.1:1", "10.0.0.2:1"]
+    assert isinstance(answer, Found)
+    assert answer.note == "1 addresses are left out, which are not IPv4"
+    six = await lookup(f"dns:///{GREETER}:dubbo", server, resolv_conf, family="IPv6")()
+    assert hosts(six) == ["[fd00::1]:1"]
 
 
 async def test_priorities_and_weights(server: NameServer, resolv_conf: Path) -> None:
@@ -392,3 +554,24 @@ async def test_a_file_without_a_name_server(mistyped: Path) -> None:
     assert isinstance(answer, Unanswered)
     assert "no name server is known" in answer.reason
     assert str(mistyped) in answer.reason
+
+
+async def test_what_an_answer_depends_on(tmp_path: Path) -> None:
+    """The search domains, the name servers and the family: two clusters differ in one of them."""
+
+    async def identity(domain: str, server: str, **options: Any) -> str:
+        path = tmp_path / "resolv.conf"
+        path.write_text(f"nameserver {server}\nsearch {domain}\n")
+        return await Lookup(DnsTarget("greeter", 1), resolv_conf=path, **options).identity()
+
+    one = await identity("shop.svc.cluster.local", "10.96.0.10")
+    assert one == await identity("shop.svc.cluster.local", "10.96.0.10", family="IPv4")
+    others = [
+        await identity("bank.svc.cluster.local", "10.96.0.10"),
+        await identity("shop.svc.cluster.local", "172.20.0.10"),
+        await identity("shop.svc.cluster.local", "10.96.0.10", nameservers=["127.0.0.1:53"]),
+        await identity("shop.svc.cluster.local", "10.96.0.10", family="IPv6"),
+    ]
+    assert len({one, *others}) == 5
+    gone = Lookup(DnsTarget("greeter", 1), resolv_conf=tmp_path / "gone")
+    assert await gone.identity() == "IPv4"

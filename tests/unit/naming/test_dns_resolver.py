@@ -106,6 +106,18 @@ def test_a_wrong_name_server_is_told_when_the_target_is_opened() -> None:
         open_resolver(parse_target(TARGET), context)
 
 
+async def test_the_family_of_the_context() -> None:
+    """What is said once for a consumer is so for its DNS targets too."""
+    six = Reply((f"{NAME} 300 IN AAAA fd00::1",))
+    async with NameServer({f"{NAME} A": records("10.0.0.1"), f"{NAME} AAAA": six}) as server:
+        context = NamingContext(environ={}, nameservers=[server.address], family="IPv6")
+        published = await check_resolver(
+            lambda: open_resolver(parse_target(TARGET), context),
+            until=lambda said: isinstance(said, Members),
+        )
+    assert addresses(published[-1]) == {"fd00::1"}
+
+
 def addresses(said: Resolution) -> set[str]:
     assert isinstance(said, Members), said
     return {one.host for one in said.endpoints}

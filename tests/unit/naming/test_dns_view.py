@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, strategies as st
@@ -17,6 +18,7 @@ TARGET = "dns:///greeter.shop:dubbo"
 GOOD = Found((A,), "greeter.shop.", 5.0)
 GONE = Nothing("there is no greeter.shop.", 5.0)
 DEAD = Unanswered("10.96.0.10: SERVFAIL")
+PART = Found((A,), "x.", 5.0, whole=False, note="1 targets are missing: b.example. SERVFAIL")
 
 
 def view(*answers: Answer, at: float = 100.0) -> View:
@@ -55,6 +57,57 @@ def test_no_answer_at_the_start_is_failed() -> None:
     failed = view(DEAD).resolution
     assert isinstance(failed, Failed)
     assert "SERVFAIL" in str(failed.error)
+
+
+def test_a_part_is_better_than_nothing() -> None:
+    """At the start those that could be asked for are members, stale, with who is missing."""
+    for before in ([], [GONE], [DEAD]):
+        made = view(*before)
+        made.receive(PART, 200.0)
+        assert isinstance(made.resolution, Members)
+        assert made.resolution.endpoints == (A,)
+        assert made.resolution.stale_since == 100.0
+        assert "b.example." in made.resolution.steps[0].note
+
+
+def test_a_part_takes_nobody_away() -> None:
+    """A failure is no deletion: the last good answer stays, until an answer has all of it."""
+    made = view(Found((A, B), "x.", 5.0))
+    made.receive(PART, 200.0)
+    assert isinstance(made.resolution, Members)
+    assert made.resolution.endpoints == (A, B)
+    assert made.resolution.stale_since == 100.0
+    assert "b.example." in made.resolution.steps[0].note
+    more = replace(PART, endpoints=(A, B, Endpoint("10.0.0.3", 20880)))
+    made.receive(more, 201.0)
+    assert isinstance(made.resolution, Members)
+    assert made.resolution.endpoints == more.endpoints
+    assert made.resolution.stale_since == 100.0
+    made.receive(Found((A,), "x.", 5.0), 202.0)
+    assert isinstance(made.resolution, Members)
+    assert made.resolution.endpoints == (A,)
+    assert made.resolution.stale_since is None
+
+
+def test_a_part_is_asked_again_as_a_failure_is() -> None:
+    """Soon, whatever the TTL, then ever more slowly; hints do not undo that."""
+    made = view()
+    pauses: list[float] = []
+    for _ in range(7):
+        at = made.due
+        made.receive(replace(PART, ttl=300.0), at)
+        made.handle_hint(at)
+        pauses.append(made.due - at)
+    assert 1.0 <= pauses[0] <= 1.2
+    assert pauses == sorted(pauses)
+    assert 30.0 <= pauses[-1] <= 36.0
+
+
+def test_what_a_person_should_know_is_in_the_step() -> None:
+    """An answer that was cut says so."""
+    made = view(replace(GOOD, note="cut: 68 targets were not asked for"))
+    assert isinstance(made.resolution, Members)
+    assert "cut: 68 targets" in made.resolution.steps[0].note
 
 
 @pytest.mark.parametrize("bad", [GONE, DEAD])

@@ -1,8 +1,14 @@
 """One lookup of a DNS target: which names, which questions, and what the answers come to.
 
 A named port asks for `SRV _PORT._tcp.HOST`, which CoreDNS answers for every named port of a
-Service, with the pods' addresses beside it. A number asks for A records, and for AAAA only
-where the name has no A: a pod with both families is one provider, not two.
+Service, with the pods' addresses beside it. The first priority that has an address is used.
+A number asks for A records, and for AAAA only where the name has no A (the other way round where
+IPv6 is preferred), and of an SRV answer with both families one is used: a pod with both is one
+provider, not two, and DNS does not tell which two addresses are one pod's.
+
+The addresses of an SRV answer may have to be asked for, target by target, and one of those
+questions may fail. What the others said is an answer, but not a whole one (`Found.whole`): who is
+missing in it was not deleted. The view decides what that is good for.
 
 A host without a dot at its end goes through the search domains of resolv.conf as it does in
 any program of a pod (`ndots`), and here the search stops at the first name that exists, and
@@ -19,9 +25,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import dns.asyncbackend
 import dns.asyncquery
@@ -54,6 +61,7 @@ __all__ = ["Lookup"]
 _PAYLOAD: Final = 1232  # bytes of a datagram that pass without fragments; more comes by TCP
 _ROUNDS: Final = 2  # over all servers: datagrams get lost
 _LONGEST_LOOKUP: Final = 30.0  # seconds: servers that answer slowly may be asked many questions
+_KINDS: Final = (dns.rdatatype.A, dns.rdatatype.AAAA)
 _TOO_LONG_TTL: Final = 5.0  # seconds, of a name that nobody was asked for
 _TARGET_QUESTIONS: Final = 32  # for SRV targets whose addresses did not come along
 
@@ -72,8 +80,23 @@ class _NoAnswerError(Exception):
     """Nobody could answer; the text says who said what."""
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """What the targets of SRV records came to so far."""
+
+    ttl: float
+    endpoints: list[Endpoint] = field(default_factory=list[Endpoint])
+    asked: int = 0
+    cut: int = 0
+    missing: list[str] = field(default_factory=list[str])
+
+
 class Lookup:
-    """Asks for one target. Calling it asks once; see `View` for when that is done."""
+    """Asks for one target. Calling it asks once; see `View` for when that is done.
+
+    Attributes:
+        asked: the questions that the lookup which runs, or ran last, has sent.
+    """
 
     def __init__(
         self,
@@ -81,10 +104,12 @@ class Lookup:
         *,
         nameservers: Sequence[str] = (),
         resolv_conf: str | Path = "/etc/resolv.conf",
+        family: Literal["IPv4", "IPv6"] | None = None,
         longest: float = _LONGEST_LOOKUP,
     ) -> None:
         """`nameservers`, each `ADDRESS` or `ADDRESS:PORT`, are asked instead of the file's.
 
+        `family` is the preferred one of a name that has addresses of both; None prefers IPv4.
         `longest` is the time that a lookup may take over all its questions, in seconds.
 
         Raises:
@@ -93,12 +118,14 @@ class Lookup:
         self._target = target
         self._given = tuple(_server(text) for text in nameservers)
         self._resolv_conf = str(resolv_conf)
+        self._family: Final = family or "IPv4"
+        self._kinds = _KINDS if self._family == "IPv4" else _KINDS[::-1]
         self._longest = longest
-        self._asked = 0
+        self.asked = 0
 
     async def __call__(self) -> Answer:
         """Ask until something is known. Cancel safe; raises nothing else."""
-        self._asked = 0
+        self.asked = 0
         try:
             # The file is read each time: a laptop changes networks, a pod's never changes.
             servers = await asyncio.to_thread(self._read)
@@ -107,21 +134,25 @@ class Lookup:
         except TimeoutError:
             return Unanswered(
                 f"DNS did not answer for {self._target} in {self._longest:g} s, after "
-                f"{self._asked} questions; retrying",
-                self._asked,
+                f"{self.asked} questions; retrying",
+                self.asked,
             )
         except _NoAnswerError as error:
-            return Unanswered(str(error), self._asked)
+            return Unanswered(str(error), self.asked)
         except (dns.exception.DNSException, ValueError) as error:
-            return Unanswered(f"{self._target}: {_said(error)}", self._asked)
+            return Unanswered(f"{self._target}: {_said(error)}", self.asked)
 
     async def identity(self) -> str:
-        """What the answers depend on besides the target: the search domains."""
+        """What the answers depend on besides the target: whom it asks, and for which names.
+
+        Two clusters have the same search domains, as a rule, and other name servers.
+        """
         try:
             servers = await asyncio.to_thread(self._read)
         except _NoAnswerError:
-            return ""
-        return " ".join(domain.to_text() for domain in servers.search)
+            return self._family
+        asked = (_text(one) for one in servers.addresses)
+        return " ".join((self._family, *asked, *(one.to_text() for one in servers.search)))
 
     # ------------------------------------------------------------------ names
     def _read(self) -> _Servers:
@@ -174,7 +205,7 @@ class Lookup:
             f"DNS has no provider of {self._target}: {', then '.join(tried)} (asked {at}); check "
             "the names of Service, namespace and port, and that pods are ready",
             ttl,
-            self._asked,
+            self.asked,
         )
 
     async def _look(self, name: dns.name.Name, servers: _Servers) -> Found | _Miss:
@@ -187,45 +218,87 @@ class Lookup:
             return _Miss(f"{name} is too long", _TOO_LONG_TTL, exists=False)
 
     async def _addresses(self, name: dns.name.Name, port: int, servers: _Servers) -> Found | _Miss:
-        answer = await self._ask(name, dns.rdatatype.A, servers)
+        answer = await self._ask(name, self._kinds[0], servers)
         hosts = list(_hosts(answer.records))
         if not hosts and answer.exists:
-            answer = await self._ask(name, dns.rdatatype.AAAA, servers)
+            answer = await self._ask(name, self._kinds[1], servers)
             hosts = list(_hosts(answer.records))
         if not hosts:
             return answer.miss("addresses")
         endpoints = tuple(Endpoint(host, port) for host in sorted(hosts)[: MAX_ENDPOINTS + 1])
-        return Found(endpoints, str(name), answer.ttl, self._asked)
+        return Found(endpoints, str(name), answer.ttl, self.asked)
 
     async def _services(self, name: dns.name.Name, servers: _Servers) -> Found | _Miss:
         answer = await self._ask(name, dns.rdatatype.SRV, servers)
-        records = [
+        records = sorted(
             one
             for one in _each(answer.records)
             if isinstance(one, SRV) and one.port and one.target != dns.name.root
-        ]
-        first = min((one.priority for one in records), default=0)
-        records = sorted(one for one in records if one.priority == first)
+        )
+        gathered = _Gathered(answer.ttl)
+        try:
+            # Half of the time, or the first silent target would cost what the others said.
+            async with asyncio.timeout(self._longest / 2):
+                for _, alike in itertools.groupby(records, key=lambda one: one.priority):
+                    await self._gather(tuple(alike), answer, servers, gathered)
+                    if gathered.endpoints:
+                        break
+        except TimeoutError:
+            gathered.missing.append("its other targets have not answered in time")
+        if not gathered.endpoints:
+            if gathered.missing:
+                raise _NoAnswerError(gathered.missing[0])
+            return answer.miss("SRV records with an address" if records else "SRV records")
+        return self._found(name, gathered)
+
+    async def _gather(
+        self, records: Sequence[SRV], answer: _Reply, servers: _Servers, into: _Gathered
+    ) -> None:
+        """Add the addresses of records of one priority."""
         alike = len({one.weight for one in records}) == 1
-        questions = _TARGET_QUESTIONS
-        endpoints: list[Endpoint] = []
-        ttl = answer.ttl
         for record in records:
-            hosts, beside = answer.beside(record.target)
-            ttl = min(ttl, beside)
-            if not hosts and questions:
-                questions -= 1
-                found = await self._addresses(record.target, record.port, servers)
+            hosts, ttl = answer.beside(record.target, self._kinds)
+            if not hosts:
+                if into.asked == _TARGET_QUESTIONS:
+                    into.cut += 1
+                    continue
+                into.asked += 1
+                try:
+                    found = await self._addresses(record.target, record.port, servers)
+                except _NoAnswerError as error:
+                    into.missing.append(str(error))
+                    continue
                 hosts = [one.host for one in found.endpoints] if isinstance(found, Found) else []
-                ttl = min(ttl, found.ttl)
+                ttl = found.ttl
+            into.ttl = min(into.ttl, ttl)
             # A weight of 0 means "hardly ever" in SRV, and "never" in an endpoint.
             weight = 100 if alike else max(record.weight, 1)
-            endpoints.extend(Endpoint(host, record.port, weight) for host in hosts)
-            if len(endpoints) > MAX_ENDPOINTS:  # the view says that it cuts
-                break
-        if not endpoints:
-            return answer.miss("SRV records")
-        return Found(tuple(endpoints), f"SRV {name}", ttl, self._asked)
+            into.endpoints.extend(Endpoint(host, record.port, weight) for host in hosts)
+            if len(into.endpoints) > MAX_ENDPOINTS:  # the view says that it cuts
+                return
+
+    def _found(self, name: dns.name.Name, gathered: _Gathered) -> Found:
+        """One family of what was gathered, and what a person should know of the rest."""
+        notes: list[str] = []
+        six = self._family == "IPv6"
+        endpoints = [one for one in gathered.endpoints if (":" in one.host) == six]
+        if left := len(gathered.endpoints) - len(endpoints) if endpoints else 0:
+            notes.append(f"{left} addresses are left out, which are not {self._family}")
+        if gathered.cut:
+            notes.append(
+                f"cut: {gathered.cut} targets were not asked for, as they came without addresses "
+                f"and {_TARGET_QUESTIONS} others did"
+            )
+        if gathered.missing:
+            notes.append(f"{len(gathered.missing)} targets are missing: {gathered.missing[0]}")
+        return Found(
+            tuple(endpoints or gathered.endpoints),
+            f"SRV {name}",
+            gathered.ttl,
+            self.asked,
+            whole=not gathered.missing,
+            note="; ".join(notes),
+        )
 
     # ------------------------------------------------------------------ questions
     async def _ask(
@@ -270,7 +343,7 @@ class Lookup:
         host, port = server
         backend: Any = dns.asyncbackend.get_backend("asyncio")  # its methods have no types
         query = dns.message.make_query(name, kind, use_edns=0, payload=_PAYLOAD)
-        self._asked += 1
+        self.asked += 1
         # Connected: the kernel drops what comes from elsewhere, and tells when nobody listens.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = await backend.make_socket(family, socket.SOCK_DGRAM, 0, None, server)
@@ -285,7 +358,7 @@ class Lookup:
                 ignore_unexpected=True,
                 ignore_errors=True,
             )
-        self._asked += truncated
+        self.asked += truncated
         return message
 
 
@@ -319,9 +392,11 @@ class _Reply:
             return _Miss(f"{self._name} exists and has no {what}", self.ttl, exists=True)
         return _Miss(f"there is no {self._name}", self.ttl, exists=False)
 
-    def beside(self, target: dns.name.Name) -> tuple[list[str], float]:
-        """Addresses of a target that came along, of one family, and their TTL."""
-        for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+    def beside(
+        self, target: dns.name.Name, kinds: Sequence[dns.rdatatype.RdataType]
+    ) -> tuple[list[str], float]:
+        """Addresses of a target that came along, of the first family there is, and their TTL."""
+        for kind in kinds:
             records = self._message.get_rrset(
                 self._message.additional, target, dns.rdataclass.IN, kind
             )

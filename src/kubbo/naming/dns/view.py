@@ -11,9 +11,15 @@ better knowledge, is "nothing" published (`Absent`). Later it keeps the last goo
 SERVFAIL and silence do, marked with the time since when DNS did not confirm it: that of the last
 good answer.
 
+An answer that is not whole, because some of its targets could not be asked for, takes nobody away
+either: it is used where it has all that is known and more (so always at the start), and is passed
+over where it lacks somebody. It is stale from the beginning.
+
     START --found--> GOOD --nothing, no answer--> KEPT --found--> GOOD
       |                ^
       +--nothing, no answer--> BARE (Absent, Failed) --found--> GOOD
+      |                          | found in part
+      +--found in part-----------+--> KEPT
 
 The pace: a lookup may take several questions (search domains, name servers that are away), and
 the next one begins no sooner than that many seconds later. So a view never asks more than a
@@ -22,7 +28,7 @@ question a second on the average of any two lookups, whatever TTLs and hints say
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kubbo.errors import KubboError
@@ -53,13 +59,16 @@ class DnsError(KubboError):
 class Found:
     """Addresses. `name` is what was asked for in the end, `ttl` in seconds.
 
-    `asked` is the number of questions that were sent, in every kind of answer.
+    `asked` is the number of questions that were sent, in every kind of answer. `whole` is whether
+    an address that is not here is not there either, as far as DNS knows. `note` is for a person.
     """
 
     endpoints: tuple[Endpoint, ...]
     name: str
     ttl: float
     asked: int = 1
+    whole: bool = True
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +107,10 @@ class View:
     def receive(self, answer: Answer, now: float) -> None:
         """Take what a lookup brought: `resolution` and `due` are new."""
         self._earliest = now + max(1.0, float(answer.asked))
-        self._unanswered = isinstance(answer, Unanswered)
         match answer:
+            case Found(whole=False):
+                pause = self._backoff
+                self.resolution = self._part(answer)
             case Found():
                 pause = _bounded(answer.ttl, _LONGEST)
                 self._found_at = now
@@ -114,6 +125,9 @@ class View:
                 self.resolution = self._keep(answer.reason) or Failed(
                     DnsError(answer.reason), steps=(Step("naming", None, self._target),)
                 )
+        self._unanswered = isinstance(answer, Unanswered) or (
+            isinstance(answer, Found) and not answer.whole
+        )
         self._backoff = (
             min(self._backoff * 2, _LAST_BACKOFF) if self._unanswered else _FIRST_BACKOFF
         )
@@ -128,13 +142,23 @@ class View:
             soon = max(now, self._earliest) + _HINT_SPREAD * self._rng.random()
             self.due = min(self.due, soon)
 
+    def _part(self, found: Found) -> Members:
+        """What an answer that is not whole comes to."""
+        part = replace(self._members(found), stale_since=self._found_at)
+        last = self.resolution
+        there = {one.key for one in part.endpoints}
+        if isinstance(last, Members) and any(one.key not in there for one in last.endpoints):
+            return self._keep(found.note) or part
+        return part
+
     def _members(self, found: Found) -> Members:
         kept: dict[tuple[str, int], Endpoint] = {}
         for endpoint in sorted(found.endpoints, key=lambda one: one.key):
             kept.setdefault(endpoint.key, endpoint)
         endpoints = tuple(kept.values())[:MAX_ENDPOINTS]
         cut = "" if len(endpoints) == len(kept) else f", cut at {MAX_ENDPOINTS}"
-        note = f"{self._target}: {found.name}{cut}"
+        more = f"; {found.note}" if found.note else ""
+        note = f"{self._target}: {found.name}{cut}{more}"
         steps = (Step("naming", len(endpoints), note),)
         return Members(endpoints, steps=steps, definite=False)
 

@@ -1,0 +1,82 @@
+"""From a target to its resolver: what consumers share, and what they must not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from tests.unit.naming.nameserver import SERVFAIL, NameServer, Reply
+
+from kubbo.naming.open import NamingContext, open_resolver
+from kubbo.naming.resolution import Failed, Members, Resolution
+from kubbo.naming.snapshot import SnapshotResolver
+from kubbo.naming.target import parse_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Family = Literal["IPv4", "IPv6"] | None
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Path:
+    """Of a cluster where nobody listens."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "current-context": "there",
+                "contexts": [{"name": "there", "context": {"cluster": "there"}}],
+                "clusters": [{"name": "there", "cluster": {"server": "http://127.0.0.1:1"}}],
+            }
+        )
+    )
+    return path
+
+
+async def test_snapshots_of_kubernetes_are_of_one_family(kubeconfig: Path, tmp_path: Path) -> None:
+    """A consumer of IPv6 addresses does not start with the IPv4 ones of another."""
+
+    async def name(family: Family) -> str:
+        async with NamingContext(
+            kubeconfig=kubeconfig, environ={}, snapshot_directory=tmp_path, family=family
+        ) as context:
+            resolver = open_resolver(parse_target("kubernetes:///greeter.shop:dubbo"), context)
+            assert isinstance(resolver, SnapshotResolver)
+            return (await resolver._open_file()).path.name
+
+    assert await name(None) == await name("IPv4")
+    assert await name(None) != await name("IPv6")
+
+
+async def test_snapshots_of_dns_are_of_one_family(tmp_path: Path) -> None:
+    """What one consumer wrote is read by those alone that would have asked the same."""
+    directory = tmp_path / "snapshots"
+    async with NameServer({"greeter. A": Reply(("greeter. 300 IN A 10.0.0.1",))}) as server:
+
+        async def started(family: Family, until: type[Resolution]) -> Resolution:
+            async with NamingContext(
+                environ={},
+                nameservers=[server.address],
+                snapshot_directory=directory,
+                family=family,
+            ) as context:
+                resolver = open_resolver(parse_target("dns:///greeter.:1"), context)
+                seen: asyncio.Queue[Resolution] = asyncio.Queue()
+                watch = asyncio.create_task(resolver.watch(seen.put_nowait))
+                while not isinstance(said := await seen.get(), until):
+                    pass
+                while not list(directory.glob("*.snapshot")):  # noqa: ASYNC110 - files tell nobody
+                    await asyncio.sleep(0.01)
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+                return said
+
+        await started("IPv4", Members)
+        server.replies = {"greeter. A": SERVFAIL, "greeter. AAAA": SERVFAIL}
+        read = await started(None, Members)
+        assert isinstance(read, Members)
+        assert read.stale_since is not None
+        await started("IPv6", Failed)
