@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from kubbo.naming.dns.lookup import Lookup
+    from kubbo.naming.dns.resolver import DnsResolver
     from kubbo.naming.kubernetes.client import ClusterClient
     from kubbo.naming.kubernetes.services import ClusterServices
     from kubbo.naming.kubernetes.watches import Watches
@@ -130,6 +132,7 @@ class NamingContext:
         self._fold_above = fold_above
         self._watches: Watches | None = None
         self._services: ClusterServices | None = None
+        self._dns: dict[DnsTarget, tuple[Lookup, DnsResolver]] = {}
         self._cluster: ClusterClient | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -188,6 +191,27 @@ class NamingContext:
 
             self._watches = Watches(rng=self.rng, clock=self.clock, fold_above=self._fold_above)
         return self._watches
+
+    def dns(self, target: DnsTarget) -> tuple[Lookup, DnsResolver]:
+        """The one lookup of a target and its resolver, which all references to it share.
+
+        Raises:
+            ConfigError: a name server of the context is no address.
+        """
+        if target not in self._dns:
+            # These load dnspython.
+            from kubbo.naming.dns.lookup import Lookup  # noqa: PLC0415
+            from kubbo.naming.dns.resolver import DnsResolver  # noqa: PLC0415
+
+            look = Lookup(
+                target,
+                nameservers=self.nameservers,
+                resolv_conf=self.resolv_conf,
+                family=self.family,
+            )
+            resolver = DnsResolver(target, look, rng=self.rng, clock=self.clock)
+            self._dns[target] = look, resolver
+        return self._dns[target]
 
     def services(self) -> ClusterServices:
         """The Services of the cluster, as all mappings of service keys see them."""
@@ -302,17 +326,7 @@ def _open_kubernetes(
 
 
 def _open_dns(target: DnsTarget, context: NamingContext) -> Resolver:
-    # These load dnspython.
-    from kubbo.naming.dns.lookup import Lookup  # noqa: PLC0415
-    from kubbo.naming.dns.resolver import DnsResolver  # noqa: PLC0415
-
-    look = Lookup(
-        target,
-        nameservers=context.nameservers,
-        resolv_conf=context.resolv_conf,
-        family=context.family,
-    )
-    resolver = DnsResolver(target, look, rng=context.rng, clock=context.clock)
+    look, resolver = context.dns(target)
     return _with_snapshot(resolver, target, context, look.identity)
 
 

@@ -227,3 +227,20 @@ def test_endpoints_are_bounded_and_say_so() -> None:
     assert isinstance(members, Members)
     assert len(members.endpoints) == MAX_ENDPOINTS
     assert "cut at 1024" in members.steps[0].note
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([GOOD, GONE, DEAD, PART]), st.integers(1, 9)), max_size=9)
+)
+def test_a_lookup_that_was_given_up_counts(events: list[tuple[Answer, int]]) -> None:
+    """After any history, as many seconds pass as it took questions; hints do not shorten them."""
+    made = view()
+    for answer, asked in events:
+        made.receive(answer, made.due)
+        at = made.due + 1.0
+        known = made.resolution
+        made.give_up(asked, at)
+        made.handle_hint(at)
+        assert made.due >= at + asked
+        made.begin(at)
+        assert made.resolution in (known, Pending())

@@ -66,12 +66,15 @@ async def test_snapshots_of_dns_are_of_one_family(tmp_path: Path) -> None:
                 resolver = open_resolver(parse_target("dns:///greeter.:1"), context)
                 seen: asyncio.Queue[Resolution] = asyncio.Queue()
                 watch = asyncio.create_task(resolver.watch(seen.put_nowait))
-                while not isinstance(said := await seen.get(), until):
-                    pass
-                while not list(directory.glob("*.snapshot")):  # noqa: ASYNC110 - files tell nobody
-                    await asyncio.sleep(0.01)
-                watch.cancel()
-                await asyncio.gather(watch, return_exceptions=True)
+                try:
+                    async with asyncio.timeout(30):
+                        while not isinstance(said := await seen.get(), until):
+                            pass
+                        while not list(directory.glob("*.snapshot")):  # noqa: ASYNC110 - of a file
+                            await asyncio.sleep(0.01)
+                finally:
+                    watch.cancel()
+                    await asyncio.gather(watch, return_exceptions=True)
                 return said
 
         await started("IPv4", Members)

@@ -23,7 +23,8 @@ over where it lacks somebody. It is stale from the beginning.
 
 The pace: a lookup may take several questions (search domains, name servers that are away), and
 the next one begins no sooner than that many seconds later. So a view never asks more than a
-question a second on the average of any two lookups, whatever TTLs and hints say.
+question a second on the average of any two lookups, whatever TTLs and hints say. A lookup that was
+given up counts like any other. All of this outlives a time in which nobody wanted to know.
 """
 
 from __future__ import annotations
@@ -103,6 +104,21 @@ class View:
         self._earliest = now
         self._unanswered = False
         self._found_at = now
+        self._valid_until = now
+
+    def begin(self, now: float) -> None:
+        """Somebody wants to know again, after a time in which nobody did.
+
+        What is known is good for as long as it was to be; then it is forgotten, and only the
+        pace remains.
+        """
+        if now >= self._valid_until:
+            self.resolution = Pending()
+            self._found_at = now
+
+    def give_up(self, asked: int, now: float) -> None:
+        """A lookup was cancelled after so many questions: no other one so soon."""
+        self.due = self._earliest = now + max(1.0, float(asked))
 
     def receive(self, answer: Answer, now: float) -> None:
         """Take what a lookup brought: `resolution` and `due` are new."""
@@ -132,6 +148,7 @@ class View:
             min(self._backoff * 2, _LAST_BACKOFF) if self._unanswered else _FIRST_BACKOFF
         )
         self.due = max(self._earliest, now + pause * (1 + _SPREAD * self._rng.random()))
+        self._valid_until = self.due
 
     def handle_hint(self, now: float) -> None:
         """A provider cannot be connected: look soon whether it moved.
