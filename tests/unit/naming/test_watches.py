@@ -16,7 +16,7 @@ from kubbo.naming.kubernetes.client import ClusterClient
 from kubbo.naming.kubernetes.resolver import KubernetesResolver
 from kubbo.naming.kubernetes.watches import Watches
 from kubbo.naming.target import KubernetesTarget
-from kubbo.sim.apiserver import ApiServer
+from kubbo.sim.apiserver import Answer, ApiServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,6 +104,17 @@ async def test_the_second_witness_is_asked_once_for_all(
         for view in views:
             assert "does not exist" in (await view.absent()).reason
     assert server.requests["get", "services"] == 1
+
+
+async def test_a_404_that_is_not_of_the_service_says_nothing_of_it(
+    server: ApiServer, context: NamingContext
+) -> None:
+    """A proxy that knows no such path is no witness: that the Service is missing is not said."""
+    server.faults.add(Answer(404, body="404 page not found"), verb="get", times=None)
+    async with following(context, "kubernetes:///nope") as view:
+        reason = (await view.absent()).reason
+    assert "whether it exists could not be asked" in reason
+    assert "does not exist" not in reason
 
 
 async def test_many_services_fold_into_one_watch_and_back(

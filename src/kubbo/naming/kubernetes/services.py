@@ -155,6 +155,8 @@ class ClusterServices:
             token = page.continue_token
             if not token:
                 return found
+            if not page.items:
+                raise ServiceLookupError(f"the list of Services in {namespace!r} has no end")
 
 
 def _told(error: ApiError) -> str:

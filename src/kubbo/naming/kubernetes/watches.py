@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "Watches"]
 
 _FORBIDDEN = 403
-_NOT_FOUND = 404
 _PODS_AGAIN = 120.0  # seconds between two looks at the pods of a Service without a ready one
 _PODS_FORBIDDEN = 3600.0  # likewise, where they may not be read
 _PODS_WITHIN = 2.0  # seconds: what is known without them is told after that
@@ -324,6 +323,6 @@ class _Namespace:
         try:
             return True, await self._client.get(SERVICES, self._name, name)
         except ApiError as error:
-            return error.failure.status == _NOT_FOUND, None
+            return error.missing == (SERVICES.plural, name), None
         except ConfigError:
             return False, None

@@ -56,6 +56,14 @@ async def test_another_404_is_no_answer(
         await context.services().providers()
 
 
+async def test_a_list_without_an_end_is_given_up(server: ApiServer, context: NamingContext) -> None:
+    """Empty pages that say that more follows are not asked for until memory ends."""
+    page = '{"kind":"ServiceList","metadata":{"resourceVersion":"7","continue":"on"},"items":[]}'
+    server.faults.add(Answer(200, body=page), times=None)
+    with pytest.raises(ServiceLookupError, match="has no end"):
+        await context.services().providers()
+
+
 # -------------------------------------------------------- several namespaces
 LABEL = {"kubbo.dev/provider": "true"}
 
