@@ -53,6 +53,7 @@ class FailoverResolver:
         publish(told)
         woken = asyncio.Event()
         running: dict[int, tuple[int, asyncio.Task[None]]] = {}
+        over = False
 
         def tell() -> None:
             nonlocal told
@@ -66,7 +67,7 @@ class FailoverResolver:
 
         def listen(number: int, life: int) -> Publish:
             def receive(said: Resolution) -> None:
-                if number < chain.wanted and life == chain.life(number):
+                if not over and number < chain.wanted and life == chain.life(number):
                     chain.receive(number, said, now())
                     tell()
 
@@ -92,6 +93,7 @@ class FailoverResolver:
                     chain.handle_timer(now())
                     tell()
         finally:
+            over = True
             self._current = None
             for _, task in running.values():
                 task.cancel()

@@ -103,7 +103,8 @@ class NamingContext:
 
         Raises:
             TargetError: a key of `failover` is no target.
-            ConfigError: `fold_above` is negative.
+            ConfigError: `fold_above` is negative, or a key of `failover` is the target of one
+                source, for which the options would do nothing.
         """
         if fold_above < 0:
             raise ConfigError(f"fold_above is a number of Services from 0 on, not {fold_above}")
@@ -122,7 +123,7 @@ class NamingContext:
         self.snapshot_age = snapshot_age
         self._failover = failover if isinstance(failover, Failover) else Failover()
         self._failover_of = (
-            {str(parse_target(text)): one for text, one in failover.items()}
+            {str(_chain(text)): one for text, one in failover.items()}
             if isinstance(failover, Mapping)
             else {}
         )
@@ -247,6 +248,16 @@ class NamingContext:
             environ=self.environ,
         )
         return ClusterClient(access)
+
+
+def _chain(text: str) -> FailoverTarget:
+    target = parse_target(text)
+    if not isinstance(target, FailoverTarget):
+        raise ConfigError(
+            f"the failover options for {text!r} do nothing: this is one source. They are for the "
+            "whole text of a target with several, like 'A | B'"
+        )
+    return target
 
 
 def open_resolver(

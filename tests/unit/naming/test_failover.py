@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from kubbo.errors import TargetError
+from kubbo.errors import ConfigError, TargetError
 from kubbo.model import Endpoint, ServiceKey
 from kubbo.naming.chain import Failover
 from kubbo.naming.failover import FailoverResolver
@@ -164,6 +164,23 @@ async def test_switches_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+async def test_the_end_is_no_switch(caplog: pytest.LogCaptureFixture) -> None:
+    """What a source says while the watch ends is neither logged nor published."""
+
+    class Late(Source):
+        async def watch(self, publish: Publish, /) -> None:
+            try:
+                await super().watch(publish)
+            finally:
+                publish(B)
+
+    caplog.set_level("INFO", logger="kubbo.naming")
+    async with Watched(Late(Failed(OSError("refused"))), Late(A)) as chain:
+        await chain.hosts()
+    assert chain.said.empty()
+    assert len(caplog.records) == 1
+
+
 async def test_hints_go_to_the_source_in_use() -> None:
     """A connection that failed concerns whoever named the provider."""
     first, second = Source(Failed(OSError("refused"))), Source(B)
@@ -206,6 +223,8 @@ def test_options_for_one_target() -> None:
     assert context.failover(parse_target("static:///h:1 | static:///h:2")) == Failover()
     with pytest.raises(TargetError):
         NamingContext(environ={}, failover={"greeter": special})
+    with pytest.raises(ConfigError, match="do nothing: this is one source"):
+        NamingContext(environ={}, failover={"kubernetes:///a.shop:dubbo": special})
 
 
 def test_options_for_all_targets() -> None:
