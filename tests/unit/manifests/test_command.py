@@ -182,7 +182,7 @@ def test_the_same_input_prints_the_same(module):
         (["Greeter", *IMAGE, "--consumes", "stock"], "has no scheme"),
         (["Greeter", *IMAGE, "--port", "80"], "--port"),
         (["Greeter", *IMAGE, "--replicas", "-1"], "--replicas"),
-        (["Greeter", *IMAGE, "--grace", "nan"], "is no time to wait"),
+        (["Greeter", *IMAGE, "--grace", "nan"], "is no number"),
         (["Greeter", *IMAGE, "--memory", "1 GB"], "is no quantity"),
         (["Greeter"], "--image"),
         (["Nobody", *IMAGE], "it could serve Greeter, Shelf"),
