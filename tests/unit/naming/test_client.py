@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given, strategies as st
 
+from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.client import (
     ENDPOINT_SLICES,
     SERVICES,
@@ -23,6 +24,7 @@ from kubbo.naming.kubernetes.client import (
     decode_page,
 )
 from kubbo.naming.kubernetes.credentials import Access, FixedToken
+from kubbo.naming.kubernetes.identity import Credential
 from kubbo.naming.kubernetes.place import place
 from kubbo.naming.kubernetes.presence import Probe
 from kubbo.naming.kubernetes.reflector import (
@@ -161,8 +163,8 @@ class Identity:
     tokens: list[str]
     invalidated: int = 0
 
-    async def token(self) -> str:
-        return self.tokens[0]
+    async def credential(self) -> Credential:
+        return Credential(self.tokens[0])
 
     def invalidate(self) -> None:
         self.invalidated += 1
@@ -379,6 +381,63 @@ async def test_401_makes_the_next_request_ask_for_a_new_token() -> None:
         assert caught.value.failure.status == 401
         assert await api.list_page(ENDPOINT_SLICES, "shop") == Page({}, "7")
     assert identity.invalidated == 1
+
+
+@dataclass
+class Failing:
+    """An identity that takes its time and then has none."""
+
+    error: Exception
+    asked: int = 0
+
+    async def credential(self) -> Credential:
+        self.asked += 1
+        await asyncio.sleep(0.05)
+        raise self.error
+
+    def invalidate(self) -> None:
+        """Nothing to forget."""
+
+
+async def test_a_slow_plugin_has_its_own_time() -> None:
+    """No request's limit, nor that of a watch to be opened, counts while a token is awaited."""
+    identity = Failing(ConfigError("the plugin's own words"))
+    async with client(Peer(empty, url="http://127.0.0.1:9"), identity=identity) as api:
+        with pytest.raises(ConfigError, match="own words"):
+            await api.list_page(ENDPOINT_SLICES, "shop", within=0.001)
+        with pytest.raises(ConfigError, match="own words"):
+            await api.fetch("/version", within=0.001)
+    assert identity.asked == 2
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, RuntimeError, UnicodeError, OSError])
+async def test_what_nobody_foresaw_in_the_credentials_is_a_mistake_in_them(
+    kind: type[Exception],
+) -> None:
+    """A watch must not end by it: the error names its kind, and not its words."""
+    identity = Failing(kind("s3cr3t"))
+    async with client(Peer(empty, url="http://127.0.0.1:9"), identity=identity) as api:
+        for asking in (
+            api.list_page(ENDPOINT_SLICES, "shop"),
+            api.get(SERVICES, "shop", "greeter"),
+            read(api),
+        ):
+            with pytest.raises(ConfigError, match=rf"the test: {kind.__name__}; check") as caught:
+                await asking
+            assert "s3cr3t" not in str(caught.value)
+
+
+async def test_what_nobody_foresaw_in_a_request_is_a_mistake_in_the_credentials() -> None:
+    """Likewise for what the HTTP library refuses: here a header with a line break."""
+    async with serving(empty) as peer:
+        headers = (("Impersonate-User", "s3cr3t\n"),)
+        access = Access(peer.url, "shop", "the test", FixedToken("t"), impersonate=headers)
+        async with ClusterClient(access) as api:
+            for asking in (api.list_page(ENDPOINT_SLICES, "shop"), read(api)):
+                with pytest.raises(ConfigError, match="the test: ValueError; check") as caught:
+                    await asking
+                assert "s3cr3t" not in str(caught.value)
+    assert not peer.asked
 
 
 async def test_nobody_listens() -> None:

@@ -18,7 +18,7 @@ import os
 import re
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 from urllib.parse import quote
@@ -27,7 +27,7 @@ import aiohttp
 import msgspec
 
 from kubbo.errors import ConfigError, KubboError
-from kubbo.naming.kubernetes.credentials import ExecPlugin
+from kubbo.naming.kubernetes.identity import Credential
 from kubbo.naming.kubernetes.objects import (
     ConfigMap,
     EndpointSlice,
@@ -50,7 +50,7 @@ from kubbo.naming.kubernetes.reflector import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from typing import Self
 
     from kubbo.naming.kubernetes.credentials import Access
@@ -125,6 +125,15 @@ class ApiError(KubboError):
         super().__init__(failure.message)
         self.failure = failure
         self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Identified:
+    """What goes with a request that tells who we are and whom we trust."""
+
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    secure: ssl.SSLContext | bool = True
+    server_name: str | None = None
 
 
 class ClusterClient:
@@ -282,10 +291,11 @@ class ClusterClient:
         if field_selector:
             parameters["fieldSelector"] = field_selector
         within = _OPEN_INITIAL_TIMEOUT if initial else _OPEN_TIMEOUT
+        identified = await self._identify()
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(within):
-                    request = self._request(resource.path(namespace), parameters)
+                    request = self._request(resource.path(namespace), parameters, identified)
                     response = await stack.enter_async_context(request)
                     await self._check(response)
             except (aiohttp.ClientError, OSError) as error:
@@ -304,7 +314,9 @@ class ClusterClient:
         try:
             async with (
                 asyncio.timeout(_PROBE_TIMEOUT),
-                self._request("/readyz", {}, accept="text/plain", anonymous=True) as response,
+                self._request(
+                    "/readyz", {}, await self._identify(anonymous=True), accept="text/plain"
+                ) as response,
             ):
                 await _read_bounded(response, _ERROR_BYTES)  # then others can have the connection
         except (aiohttp.ClientError, OSError, ConfigError):
@@ -321,10 +333,13 @@ class ClusterClient:
         accept: str = "application/json",
         question: bytes | None = None,
     ) -> bytes:
+        identified = await self._identify()
         try:
             async with (
                 asyncio.timeout(within),
-                self._request(path, parameters, accept=accept, question=question) as response,
+                self._request(
+                    path, parameters, identified, accept=accept, question=question
+                ) as response,
             ):
                 await self._check(response)
                 body = await _read_bounded(response, self._max_list_bytes)
@@ -338,46 +353,79 @@ class ClusterClient:
             )
         return body
 
+    async def _identify(self, *, anonymous: bool = False) -> _Identified:
+        """Who we are in the next request. No request's time is spent: a plugin may be slow.
+
+        Raises:
+            ConfigError: there is no way to a token or a certificate.
+        """
+        access = self.access
+        headers: list[tuple[str, str]] = []
+        credential = Credential()
+        try:
+            if not anonymous:
+                credential = await access.identity.credential()
+                headers += access.impersonate
+            if credential.token:
+                headers.append(("Authorization", f"Bearer {credential.token}"))
+            if access.tls is None:
+                return _Identified(headers)
+            return _Identified(
+                headers,
+                secure=await access.tls.context(credential.certificate),
+                server_name=access.tls.server_name or None,
+            )
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise self._unusable(error) from None
+
     @asynccontextmanager
     async def _request(
         self,
         path: str,
         parameters: Mapping[str, str],
+        identified: _Identified,
         *,
         accept: str = "application/json",
         question: bytes | None = None,
-        anonymous: bool = False,
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        access = self.access
-        headers = [("Accept", accept), ("Accept-Encoding", "identity"), ("User-Agent", "kubbo")]
-        if not anonymous:
-            headers += access.impersonate
-            token = await access.identity.token()
-            if token:
-                headers.append(("Authorization", f"Bearer {token}"))
-        secure: ssl.SSLContext | bool = True
-        if access.tls is not None:
-            certificate = (
-                await access.identity.certificate()
-                if isinstance(access.identity, ExecPlugin) and not anonymous
-                else None
-            )
-            secure = await access.tls.context(certificate)
+        headers = [
+            ("Accept", accept),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "kubbo"),
+            *identified.headers,
+        ]
         if question is not None:
             headers.append(("Content-Type", "application/json"))
-        async with self._open_session().request(
-            "GET" if question is None else "POST",
-            access.server + path,
-            params=parameters,
-            data=question,
-            headers=headers,
-            ssl=secure,
-            server_hostname=(access.tls.server_name or None) if access.tls is not None else None,
-            proxy=access.proxy,
-            allow_redirects=False,
-        ) as response:
+        async with AsyncExitStack() as stack:
+            try:
+                request = self._open_session().request(
+                    "GET" if question is None else "POST",
+                    self.access.server + path,
+                    params=parameters,
+                    data=question,
+                    headers=headers,
+                    ssl=identified.secure,
+                    server_hostname=identified.server_name,
+                    proxy=self.access.proxy,
+                    allow_redirects=False,
+                )
+                response = await stack.enter_async_context(request)
+            except (aiohttp.ClientError, OSError):  # some of these are ValueErrors, too
+                raise
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise self._unusable(error) from None
             self._note_address(response)
             yield response
+
+    def _unusable(self, error: Exception) -> ConfigError:
+        """What nobody foresaw in the credentials: a watch must not end by it.
+
+        Without the words of the error, which may be those of a password.
+        """
+        return ConfigError(
+            f"no request to {self.access.server} can be made with {self.access.source}: "
+            f"{type(error).__name__}; check its server, proxy-url, names, token and certificates"
+        )
 
     def _note_address(self, response: aiohttp.ClientResponse) -> None:
         connection = response.connection  # none when a short answer is complete already

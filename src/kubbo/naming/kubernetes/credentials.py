@@ -13,6 +13,7 @@ secret is part of a repr, a log line or an error.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ __all__ = [
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token, CA bundle and namespace."""
 
+_PLUGIN_EXTENSION: Final = "client.authentication.k8s.io/exec"
 _HEADER_NAME: Final = "!#$&'*+-.^_`|~"  # besides letters and digits; % stands for the others
 
 
@@ -300,28 +302,53 @@ def _exec_plugin(
         extra = {str(one["name"]): str(one["value"]) for one in variables}
     except (TypeError, KeyError):
         raise ConfigError(f"env of the exec plugin of {source} must list name and value") from None
+    call = [command, *(str(argument) for argument in arguments)]
+    for text in (*call, *extra, *extra.values()):
+        check_text(text, name=f"the command, args or env of the exec plugin of {source}")
     if os.sep in command:  # a relative path is meant from the kubeconfig's folder
-        command = str(user.file.parent / command)
+        call[0] = str(user.file.parent / command)
+    ca_file = None
     spec: dict[str, Json] = {"interactive": False}
     if value.get("provideClusterInfo"):
-        spec["cluster"] = {"server": server} | {
-            name: cluster.value[name]
-            for name in (
-                "tls-server-name",
-                "insecure-skip-tls-verify",
-                "certificate-authority-data",
-                "proxy-url",
-            )
-            if name in cluster.value
-        }
+        spec["cluster"] = _cluster_info(cluster, server)
+        if not cluster.text("certificate-authority-data"):
+            ca_file = cluster.path("certificate-authority")
+    info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
+    try:
+        json.dumps(info)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigError(
+            f"what the exec plugin of {source} is to know of its cluster is no JSON; look at the "
+            f"extension {_PLUGIN_EXTENSION}"
+        ) from None
     return ExecPlugin(
-        [command, *(str(argument) for argument in arguments)],
+        call,
         environ={**environ, **extra},
-        info={"apiVersion": version, "kind": "ExecCredential", "spec": spec},
+        info=info,
         hint=plugin.text("installHint"),
         source=source,
+        ca_file=ca_file,
         clock=clock,
     )
+
+
+def _cluster_info(cluster: Entry, server: str) -> dict[str, Json]:
+    """What a plugin with `provideClusterInfo` is told, but for a CA bundle that is a file."""
+    known: dict[str, Json] = {"server": server}
+    for name in (
+        "tls-server-name",
+        "insecure-skip-tls-verify",
+        "certificate-authority-data",
+        "proxy-url",
+        "disable-compression",
+    ):
+        if name in cluster.value:
+            known[name] = cluster.value[name]
+    for one in as_list(cluster.value.get("extensions")) or ():
+        extension = as_mapping(one) or {}
+        if extension.get("name") == _PLUGIN_EXTENSION:
+            known["config"] = extension.get("extension")
+    return known
 
 
 def _tls(cluster: Entry, user: Entry, source: str) -> TlsFiles:

@@ -15,7 +15,7 @@ from kubbo.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["file_signature", "is_there", "pem_text", "read_pem", "read_text"]
+__all__ = ["file_signature", "is_there", "pem_text", "read_bytes", "read_pem", "read_text"]
 
 _FILE_BYTES: Final = 1 << 20  # of a kubeconfig, token or certificate: API objects are no larger
 
@@ -27,7 +27,7 @@ def read_text(path: Path, *, what: str) -> str:
         ConfigError: it is missing, cannot be read, is too large or no UTF-8.
     """
     try:
-        return _read(path, what).decode()
+        return read_bytes(path, what=what).decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{what} in {path} is no UTF-8 text") from None
 
@@ -40,7 +40,7 @@ def read_pem(path: Path | None, *, what: str) -> str:
     """
     if path is None:
         raise ConfigError(f"no file is given for {what}")
-    return pem_text(_read(path, what))
+    return pem_text(read_bytes(path, what=what))
 
 
 def pem_text(data: bytes) -> str:
@@ -52,7 +52,12 @@ def pem_text(data: bytes) -> str:
     return data.removeprefix(BOM_UTF8).decode("ascii", "replace").replace("\ufffd", "?")
 
 
-def _read(path: Path, what: str) -> bytes:
+def read_bytes(path: Path, *, what: str) -> bytes:
+    """What a small file holds.
+
+    Raises:
+        ConfigError: it is missing, cannot be read or is too large.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(_FILE_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Who we are to the API server: a bearer token, and where it comes from.
+"""Who we are to the API server: mostly a bearer token, and where it comes from.
 
 Tokens change while a process runs: projected ones are replaced every hour by swapping a symlink.
 So none is read once and kept: each request asks for it anew (off the event loop; requests to the
@@ -18,16 +18,32 @@ from kubbo.naming.kubernetes.files import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FixedToken", "Identity", "NoToken", "TokenFile", "check_token"]
+__all__ = ["Credential", "FixedToken", "Identity", "NoToken", "TokenFile", "check_token"]
 
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 
-class Identity(Protocol):
-    """Gives the bearer token of a request. `plugin_certificate` is that of an exec plugin."""
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What goes with one request: a bearer token, empty for none, and a client certificate.
 
-    async def token(self) -> str:
-        """The token to send, empty for none. Raises ConfigError when there is no way to it."""
+    The certificate, in PEM with its key, is that of an exec plugin; those of files and kubeconfigs
+    are the business of `TlsFiles`.
+    """
+
+    token: str = field(default="", repr=False)
+    certificate: tuple[str, str] | None = field(default=None, repr=False)
+
+
+class Identity(Protocol):
+    """Gives what identifies us in a request."""
+
+    async def credential(self) -> Credential:
+        """The credential to send; asked once for each request.
+
+        Raises:
+            ConfigError: there is no way to it.
+        """
         ...
 
     def invalidate(self) -> None:
@@ -38,9 +54,9 @@ class Identity(Protocol):
 class NoToken:
     """Identifies by certificate alone, or not at all."""
 
-    async def token(self) -> str:
-        """No token."""
-        return ""
+    async def credential(self) -> Credential:
+        """Nothing."""
+        return Credential()
 
     def invalidate(self) -> None:
         """Nothing is cached."""
@@ -52,9 +68,9 @@ class FixedToken:
 
     value: str = field(repr=False)
 
-    async def token(self) -> str:
+    async def credential(self) -> Credential:
         """The token."""
-        return self.value
+        return Credential(self.value)
 
     def invalidate(self) -> None:
         """It is all there is."""
@@ -66,9 +82,9 @@ class TokenFile:
 
     path: Path
 
-    async def token(self) -> str:
+    async def credential(self) -> Credential:
         """What the file holds now."""
-        return await asyncio.to_thread(self._read)
+        return Credential(await asyncio.to_thread(self._read))
 
     def invalidate(self) -> None:
         """Nothing is cached."""

@@ -13,6 +13,7 @@ import pytest
 
 from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.credentials import Access, ExecPlugin, TlsFiles, load_access
+from kubbo.naming.kubernetes.identity import Credential
 from kubbo.naming.kubernetes.kubeconfig import merge
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ def nowhere(tmp_path: Path) -> Path:
     return tmp_path / "no-pod"
 
 
+async def token(access: Access) -> str:
+    """The token that the next request would send."""
+    return (await access.identity.credential()).token
+
+
 def load(path: Path, nowhere: Path, **options: Any) -> Access:
     return load_access(kubeconfig=path, environ={}, service_account=nowhere, **options)
 
@@ -77,7 +83,7 @@ async def test_a_pod_uses_its_service_account(pod: Path) -> None:
     """Server from the environment, own namespace and token from the mounted files."""
     access = load_access(environ=POD_ENVIRON, service_account=pod)
     assert (access.server, access.namespace) == ("https://10.96.0.1:443", "team-a")
-    assert await access.identity.token() == "first"
+    assert await token(access) == "first"
     assert access.tls is not None
 
 
@@ -92,12 +98,12 @@ def test_a_pod_of_ipv6(pod: Path) -> None:
 async def test_a_rotated_token_is_used_by_the_next_request(pod: Path) -> None:
     """Kubelet swaps a link; the very next token is the new one."""
     access = load_access(environ=POD_ENVIRON, service_account=pod)
-    assert await access.identity.token() == "first"
+    assert await token(access) == "first"
     (pod / "..2").mkdir()
     (pod / "..2" / "token").write_text("second")
     (pod / "..tmp").symlink_to("..2")
     (pod / "..tmp").rename(pod / "..data")
-    assert await access.identity.token() == "second"
+    assert await token(access) == "second"
 
 
 def test_order_of_the_sources(tmp_path: Path, pod: Path) -> None:
@@ -140,7 +146,7 @@ async def test_several_kubeconfigs_are_merged_and_the_first_wins(
     access = load_access(environ=environ, service_account=nowhere)
     assert access.server == "http://other:1"
     assert access.tls is None
-    assert await access.identity.token() == SECRET
+    assert await token(access) == SECRET
 
 
 async def test_paths_are_relative_to_their_kubeconfig(tmp_path: Path, nowhere: Path) -> None:
@@ -148,7 +154,7 @@ async def test_paths_are_relative_to_their_kubeconfig(tmp_path: Path, nowhere: P
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "tok").write_text("from-file\n")
     path = write(tmp_path / "deep" / "config", config(tokenFile="tok", token=SECRET))
-    assert await load(path, nowhere).identity.token() == "from-file"
+    assert await token(load(path, nowhere)) == "from-file"
 
 
 def test_proxy_and_impersonation(tmp_path: Path, nowhere: Path) -> None:
@@ -195,7 +201,7 @@ async def test_a_password_beside_a_certificate_does_no_harm(tmp_path: Path, nowh
     access = load(write(tmp_path / "c", config(**user)), nowhere)
     assert access.tls is not None
     assert access.tls.certificate_file == tmp_path / "crt"
-    assert await access.identity.token() == ""
+    assert await token(access) == ""
 
 
 # ------------------------------------------------------------------ mistakes
@@ -381,7 +387,7 @@ async def test_what_a_relative_kubeconfig_names_outlives_the_working_directory(
         load_access(environ={"KUBECONFIG": "exec"}, service_account=nowhere),
     ]
     monkeypatch.chdir("/")
-    tokens = [await access.identity.token() for access in found]
+    tokens = [await token(access) for access in found]
     assert tokens == ["from-file", "from-file", "from-plugin", "from-plugin"]
 
 
@@ -417,7 +423,7 @@ async def test_a_token_file_that_cannot_be_used(
         (tmp_path / "tok").write_text(content)
     access = load(path, nowhere)
     with pytest.raises(ConfigError, match="tok"):
-        await access.identity.token()
+        await token(access)
 
 
 def test_nothing_secret_is_shown(tmp_path: Path, nowhere: Path) -> None:
@@ -460,14 +466,14 @@ async def test_an_exec_plugin_is_asked_again_when_its_token_expires(
     now = EXPIRES - 100.0
     count = {"name": "COUNT", "value": str(tmp_path / "count")}
     access = load(plugin(tmp_path, PRINT, env=[count]), nowhere, clock=lambda: now)
-    assert await access.identity.token() == "token-1"
-    assert await access.identity.token() == "token-1"
+    assert await token(access) == "token-1"
+    assert await token(access) == "token-1"
     now = EXPIRES - 9.0
-    assert await access.identity.token() == "token-2"
+    assert await token(access) == "token-2"
     now = EXPIRES - 100.0
-    assert await access.identity.token() == "token-2"
+    assert await token(access) == "token-2"
     access.identity.invalidate()
-    assert await access.identity.token() == "token-3"
+    assert await token(access) == "token-3"
 
 
 @pytest.mark.parametrize(
@@ -488,7 +494,7 @@ async def test_a_plugin_that_fails_is_named_with_what_to_do(
     """Whatever a plugin does, the error says which one and what to try."""
     access = load(plugin(tmp_path, program), nowhere)
     with pytest.raises(ConfigError, match="plugin") as caught:
-        await access.identity.token()
+        await token(access)
     assert says in str(caught.value)
 
 
@@ -500,14 +506,14 @@ async def test_a_plugin_whose_child_stays_is_not_waited_for(tmp_path: Path, nowh
         "print('x' * 2**21)"
     )
     with pytest.raises(ConfigError, match="wrote more than"):
-        await load(plugin(tmp_path, program), nowhere).identity.token()
+        await token(load(plugin(tmp_path, program), nowhere))
 
 
 async def test_a_plugin_that_is_not_installed_gives_its_hint(tmp_path: Path, nowhere: Path) -> None:
     """The kubeconfig's own installHint is passed on."""
     path = plugin(tmp_path, "", command="./no-such-plugin", installHint="run setup-cloud")
     with pytest.raises(ConfigError, match="run setup-cloud"):
-        await load(path, nowhere).identity.token()
+        await token(load(path, nowhere))
 
 
 async def test_a_plugin_may_give_a_certificate(tmp_path: Path, nowhere: Path) -> None:
@@ -519,9 +525,9 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "status": {
 """
     identity = load(plugin(tmp_path, program), nowhere).identity
     assert isinstance(identity, ExecPlugin)
-    assert await identity.token() == ""
-    assert await identity.certificate() == ("CERT", SECRET)
-    assert SECRET not in repr(identity)
+    credential = await identity.credential()
+    assert credential == Credential("", ("CERT", SECRET))
+    assert SECRET not in repr(identity) + repr(credential)
 
 
 # ----------------------------------------------------------------------- TLS
