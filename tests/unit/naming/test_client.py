@@ -367,6 +367,67 @@ async def test_the_kubeconfigs_proxy_is_used() -> None:
     assert proxy.asked[0].headers["Host"] == "api.example"
 
 
+PASSWORD = "s3cr%C3%A9t%40"  # of s3crét@
+PROXY_AUTHORIZATION = "Basic Ym9iOnMzY3LDqXRA"
+
+
+async def test_a_proxy_is_given_its_password() -> None:
+    """In a header of its own, percent signs undone, in UTF-8; the connection is used again."""
+    ports: set[int] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.add(request.transport.get_extra_info("peername")[1])
+        return web.json_response(EMPTY)
+
+    async with serving(answer) as proxy:
+        url = proxy.url.replace("//", f"//bob:{PASSWORD}@")
+        access = Access("http://api.example:80", "shop", "t", FixedToken("tok"), proxy=url)
+        async with ClusterClient(access) as api:
+            for _ in range(2):
+                assert await api.list_page(ENDPOINT_SLICES, "shop") == Page({}, "7")
+    assert [one.headers["Proxy-Authorization"] for one in proxy.asked] == [PROXY_AUTHORIZATION] * 2
+    assert len(ports) == 1
+
+
+@pytest.mark.parametrize("status", [407, 502])
+async def test_a_proxy_that_refuses_is_told_without_its_password(status: int) -> None:
+    """The error says that it was the proxy, and what it answered; the tunnel had the password."""
+    heads: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(f"HTTP/1.1 {status} Not Today\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        url = f"http://bob:{PASSWORD}@127.0.0.1:{port}"
+        access = Access("https://api.example", "shop", "t", FixedToken("tok"), proxy=url)
+        async with ClusterClient(access) as api:
+            with pytest.raises(ApiError) as caught:
+                await api.list_page(ENDPOINT_SLICES, "shop")
+    assert str(caught.value).endswith(f"cannot be reached: its proxy answered {status}: Not Today")
+    assert "CONNECT api.example:443" in heads[0]
+    assert f"Proxy-Authorization: {PROXY_AUTHORIZATION}" in heads[0]
+    assert "Bearer" not in heads[0]
+
+
+@pytest.mark.parametrize(
+    "where", ["127.0.0.1:1", "127.0.0.1:99999", "", "[::1:3128", "127.0.0.1:1/x", "127.0.0.1:1#x"]
+)
+async def test_a_proxy_that_is_not_there_is_told_without_its_password(where: str) -> None:
+    """Whatever the library makes of the URL."""
+    access = Access(
+        "https://api.example", "shop", "t", FixedToken("t"), proxy=f"http://bob:s3cret@{where}"
+    )
+    async with ClusterClient(access) as api:
+        with pytest.raises((ApiError, ConfigError)) as caught:
+            await api.list_page(ENDPOINT_SLICES, "shop")
+        assert "s3cret" not in f"{caught.value} {access!r} {api!r}"
+
+
 async def test_401_makes_the_next_request_ask_for_a_new_token() -> None:
     """A refused token is dropped, and the one of the next request is fresh."""
 

@@ -14,6 +14,7 @@ within 25 s, by keep-alive probes while it is quiet and by TCP_USER_TIMEOUT whil
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import re
 import socket
@@ -21,7 +22,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import aiohttp
 import msgspec
@@ -159,6 +160,7 @@ class ClusterClient:
         self._connector = connector or _tcp_connector
         self._session: aiohttp.ClientSession | None = None
         self._address = ""
+        self._proxy, self._proxy_headers = _split_proxy(access.proxy)
         self._process = os.getpid() if process is None else process
         self._places = 0
 
@@ -396,6 +398,8 @@ class ClusterClient:
         ]
         if question is not None:
             headers.append(("Content-Type", "application/json"))
+        if self.access.server.startswith("http:"):  # no tunnel: the proxy reads the request itself
+            headers += self._proxy_headers
         async with AsyncExitStack() as stack:
             try:
                 request = self._open_session().request(
@@ -406,7 +410,8 @@ class ClusterClient:
                     headers=headers,
                     ssl=identified.secure,
                     server_hostname=identified.server_name,
-                    proxy=self.access.proxy,
+                    proxy=self._proxy,
+                    proxy_headers=dict(self._proxy_headers) if self._proxy else None,
                     allow_redirects=False,
                 )
                 response = await stack.enter_async_context(request)
@@ -468,12 +473,18 @@ class ClusterClient:
 
     def _unreachable(self, error: Exception, within: float) -> Failure:
         match error:
+            case aiohttp.ClientProxyConnectionError():
+                reason = f"its proxy: {error.os_error.strerror or error.os_error}"
             case aiohttp.ClientConnectorError():
                 reason = error.os_error.strerror or str(error.os_error)
             case aiohttp.ConnectionTimeoutError():
                 reason = f"no connection within {_CONNECT_TIMEOUT:.0f} s"
             case TimeoutError():
                 reason = f"no answer within {within:.0f} s"
+            case aiohttp.ClientHttpProxyError():  # its own text has the URL of the proxy
+                reason = f"its proxy answered {error.status}: {error.message}"
+            case aiohttp.InvalidURL():
+                reason = "its address or that of its proxy is no URL"
             case _:
                 reason = str(error) or type(error).__name__
         return Failure(
@@ -490,6 +501,20 @@ def _is_of_dial(error: Exception) -> bool:
     if isinstance(error, aiohttp.ClientConnectorError):
         return not isinstance(error.os_error, ConnectionResetError | BrokenPipeError)
     return isinstance(error, aiohttp.ConnectionTimeoutError)
+
+
+def _split_proxy(proxy: str | None) -> tuple[str | None, list[tuple[str, str]]]:
+    """The URL of the proxy without user and password, and the headers that have them instead.
+
+    The HTTP library shows the URL in its errors.
+    """
+    if not proxy or "@" not in proxy:
+        return proxy, []
+    scheme, _, rest = proxy.partition("://")
+    who, _, where = rest.rpartition("@")
+    user, _, password = who.partition(":")
+    encoded = base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))
+    return f"{scheme}://{where}", [("Proxy-Authorization", f"Basic {encoded.decode()}")]
 
 
 def _tcp_connector() -> aiohttp.BaseConnector:
