@@ -82,6 +82,13 @@ def test_one_call_from_a_shell_to_java(
                 }
             ],
             "stale_since": None,
+            "steps": [
+                {"name": "naming", "count": None, "note": target},
+                {"name": "service", "count": 1, "note": ""},
+                {"name": "slices", "count": 1, "note": ""},
+                {"name": "conditions", "count": 1, "note": ""},
+                {"name": "port", "count": 1, "note": "dubbo"},
+            ],
             "reason": "",
         }
 
