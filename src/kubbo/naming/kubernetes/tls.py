@@ -7,13 +7,19 @@ they are in. Each request asks for a context, which is made again when a file ch
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubbo.errors import ConfigError
-from kubbo.naming.kubernetes.files import file_signature, read_pem
+from kubbo.naming.kubernetes.files import file_signature, pem_text, read_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 __all__ = ["TlsFiles"]
 
@@ -34,8 +40,10 @@ class TlsFiles:
     verify: bool = True
     server_name: str = ""
     source: str = ""
-    _signature: object = field(default=None, init=False, repr=False)
-    _context: ssl.SSLContext | None = field(default=None, init=False, repr=False)
+    # The last context with a plugin's certificate and the last without, each with what it is of.
+    _kept: dict[bool, tuple[object, ssl.SSLContext]] = field(
+        default_factory=dict[bool, tuple[object, ssl.SSLContext]], init=False, repr=False
+    )
 
     async def context(self, plugin_certificate: tuple[str, str] | None = None) -> ssl.SSLContext:
         """The TLS context for a new connection; the same one while nothing changed.
@@ -48,18 +56,19 @@ class TlsFiles:
     def _build(self, plugin_certificate: tuple[str, str] | None) -> ssl.SSLContext:
         files = (self.ca_file, self.certificate_file, self.key_file)
         signature = (*(file_signature(file) for file in files), plugin_certificate)
-        if self._context is not None and signature == self._signature:
-            return self._context
+        kept = self._kept.get(plugin_certificate is None)
+        if kept is not None and kept[0] == signature:
+            return kept[1]
         context = self._trust()
         if plugin_certificate is not None:
-            self._load_certificate(context, *plugin_certificate)
+            self._load_certificate(context, *(pem_text(one.encode()) for one in plugin_certificate))
         elif self.certificate_file or self.certificate_pem:
             certificate = self.certificate_pem or read_pem(
                 self.certificate_file, what="the client certificate"
             )
             key = self.key_pem or read_pem(self.key_file, what="the client key")
             self._load_certificate(context, certificate, key)
-        self._signature, self._context = signature, context
+        self._kept[plugin_certificate is None] = (signature, context)
         return context
 
     def _trust(self) -> ssl.SSLContext:
@@ -81,6 +90,11 @@ class TlsFiles:
             context = ssl.create_default_context(cadata=bundle)
         except (ssl.SSLError, ValueError):
             raise unusable from None
+        # As kubectl does: CAs without key identifiers are used all over (EKS, microk8s), which
+        # Python takes for invalid since 3.13, and a bundle may hold an intermediate CA alone, which
+        # Python accepts since 3.13.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if not self.verify:
             context.check_hostname = False
@@ -88,16 +102,45 @@ class TlsFiles:
         return context
 
     def _load_certificate(self, context: ssl.SSLContext, certificate: str, key: str) -> None:
-        # OpenSSL's interface in Python only loads a certificate from a file: one that nobody
-        # else can read, for as long as the call takes.
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "client.pem")
-            path.touch(mode=0o600)
-            path.write_text(f"{certificate}\n{key}\n")
+        with _unseen_file(f"{certificate}\n{key}\n") as path:
             try:
-                context.load_cert_chain(path)
+                context.load_cert_chain(path, password=_no_passphrase)
+            except _EncryptedError:
+                raise ConfigError(
+                    f"the client key of {self.source} is encrypted, and there is nobody to ask for "
+                    "its passphrase; write it without one: openssl pkey -in KEY -out NEW_KEY"
+                ) from None
             except (ssl.SSLError, ValueError):
                 raise ConfigError(
                     f"the client certificate of {self.source} and its key cannot be used "
                     "together; check that both are in PEM and belong to each other"
                 ) from None
+
+
+class _EncryptedError(Exception):
+    """OpenSSL asks for a passphrase."""
+
+
+def _no_passphrase() -> str:
+    # Without this, OpenSSL asks at the terminal, and waits there.
+    raise _EncryptedError
+
+
+@contextmanager
+def _unseen_file(text: str) -> Generator[Path]:
+    """The path of a file that nobody else can read, as long as the block takes.
+
+    OpenSSL's interface in Python only loads a certificate from a file. In memory where that can
+    be: a key should be on no disk, and many containers have none that can be written to.
+    """
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        with os.fdopen(os.memfd_create("certificate"), "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "client.pem")
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="ascii")
+        yield path

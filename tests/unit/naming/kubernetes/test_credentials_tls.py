@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import os
+import ssl
 import subprocess
-from typing import TYPE_CHECKING
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +18,6 @@ from kubbo.errors import ConfigError
 from kubbo.naming.kubernetes.credentials import TlsFiles, load_access
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
 
@@ -27,6 +31,66 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip
     return (folder / "crt").read_text(), (folder / "key").read_text()
+
+
+EXTENSIONS = """
+[req]
+distinguished_name = dn
+[dn]
+[plain]
+basicConstraints = critical,CA:TRUE
+subjectKeyIdentifier = none
+authorityKeyIdentifier = none
+[full]
+basicConstraints = critical,CA:TRUE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = none
+keyUsage = critical,keyCertSign
+[leaf]
+subjectAltName = DNS:api
+subjectKeyIdentifier = none
+authorityKeyIdentifier = none
+"""
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `root`, `middle`, and the server's `leaf` of either; each .key and .crt.
+
+    Nobody but `middle` has a key identifier.
+    """
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "cnf").write_text(EXTENSIONS)
+    new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config cnf"
+    sign = "openssl x509 -req -days 2 -CAcreateserial -extfile cnf"
+    commands = [
+        f"openssl req -x509 {new} -subj /CN=root -extensions plain -keyout root.key -out root.crt",
+        f"openssl req {new} -subj /CN=middle -keyout middle.key -out middle.csr",
+        f"{sign} -extensions full -in middle.csr -CA root.crt -CAkey root.key -out middle.crt",
+        f"openssl req {new} -subj /CN=leaf -keyout leaf.key -out leaf.csr",
+        f"{sign} -extensions leaf -in leaf.csr -CA root.crt -CAkey root.key -out of-root.crt",
+        f"{sign} -extensions leaf -in leaf.csr -CA middle.crt -CAkey middle.key -out of-middle.crt",
+    ]
+    for command in commands:
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def shake_hands(client: ssl.SSLContext, folder: Path, certificate: str) -> None:
+    """A handshake in memory, with a server that has a certificate of the chain."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / certificate, folder / "leaf.key")
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    left = [
+        client.wrap_bio(to_client, to_server, server_hostname="api"),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for _ in range(10):
+        for side in tuple(left):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+                left.remove(side)
+    assert not left
 
 
 def trusted(context: ssl.SSLContext) -> list[str]:
@@ -97,3 +161,95 @@ async def test_an_empty_bundle_trusts_nobody(content: bytes, tmp_path: Path) -> 
         await TlsFiles(ca_file=bundle).context()
     with pytest.raises(ConfigError, match="no certificate"):
         await TlsFiles(ca_pem="\n", source="x").context()
+
+
+# ------------------------------------------------------------ as kubectl trusts
+@pytest.fixture(params=["strict", "lax"])
+def _python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default context of Python 3.13 and of those before, whichever runs the test."""
+    original = ssl.create_default_context
+
+    def create(**options: Any) -> ssl.SSLContext:
+        context = original(**options)
+        if request.param == "strict":
+            context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        else:
+            context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+
+
+@pytest.mark.usefixtures("_python")
+async def test_authorities_without_key_identifiers_are_believed(chain: Path) -> None:
+    """EKS and microk8s have such ones, and kubectl connects to them."""
+    context = await TlsFiles(ca_file=chain / "root.crt").context()
+    shake_hands(context, chain, "of-root.crt")
+
+
+@pytest.mark.usefixtures("_python")
+async def test_an_intermediate_authority_is_enough(chain: Path) -> None:
+    """A bundle may hold it without its root; but nobody else is believed by it."""
+    context = await TlsFiles(ca_file=chain / "middle.crt").context()
+    shake_hands(context, chain, "of-middle.crt")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(context, chain, "of-root.crt")
+
+
+# --------------------------------------------------------- client certificates
+@pytest.fixture(params=[["-aes256"], ["-aes256", "-traditional"]], ids=["pkcs8", "traditional"])
+def encrypted(request: pytest.FixtureRequest, authority: tuple[str, str]) -> str:
+    """The authority's key with a passphrase."""
+    return subprocess.run(
+        ["openssl", "pkey", *request.param, "-passout", "pass:s3cret"],
+        input=authority[1], check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+
+async def test_an_encrypted_key_is_told(
+    encrypted: str, authority: tuple[str, str], tmp_path: Path
+) -> None:
+    """OpenSSL asks nobody for a passphrase; the error says how to do without one."""
+    key = encrypted
+    assert "ENCRYPTED" in key
+    (tmp_path / "key").write_text(key)
+    (tmp_path / "crt").write_text(authority[0])
+    for tls in (
+        TlsFiles(certificate_file=tmp_path / "crt", key_file=tmp_path / "key", source="the test"),
+        TlsFiles(certificate_pem=authority[0], key_pem=key, source="the test"),
+    ):
+        with pytest.raises(ConfigError, match="client key of the test is encrypted"):
+            await tls.context()
+    with pytest.raises(ConfigError, match="client key of the test is encrypted"):
+        await TlsFiles(source="the test").context((authority[0], key))
+
+
+async def test_a_client_certificate_needs_no_disk(
+    authority: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file system can be in memory, none that can be written to is needed."""
+    if not hasattr(os, "memfd_create"):
+        pytest.skip("this system has no files in memory")
+    monkeypatch.setattr(tempfile, "tempdir", "/no-such-folder")
+    await TlsFiles(certificate_pem=authority[0], key_pem=authority[1]).context()
+
+
+def test_a_client_certificate_where_files_are_on_disk(
+    authority: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere it is in a file for as long as it takes, and nothing stays."""
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    asyncio.run(TlsFiles(certificate_pem=authority[0], key_pem=authority[1]).context())
+    assert not list(tmp_path.iterdir())
+
+
+async def test_requests_with_and_without_a_plugins_certificate_keep_their_contexts(
+    authority: tuple[str, str],
+) -> None:
+    """Probes are sent without a name: they don't cost the others their connections."""
+    tls = TlsFiles()
+    plain, named = await tls.context(), await tls.context(authority)
+    assert plain is not named
+    assert await tls.context() is plain
+    assert await tls.context(authority) is named
