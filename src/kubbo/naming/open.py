@@ -12,6 +12,7 @@ import asyncio
 import os
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, assert_never
 
@@ -45,6 +46,24 @@ SNAPSHOT_VARIABLE: Final = "KUBBO_SNAPSHOT_DIR"
 """The directory of snapshots, where the code names none."""
 
 _DAY: Final = 86_400.0
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What the resolvers of a context share in one process: locks, sockets, watches of its loop."""
+
+    pid: int = field(default_factory=os.getpid)
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    cluster: ClusterClient | None = None
+    watches: Watches | None = None
+    services: ClusterServices | None = None
+    dns: dict[DnsTarget, tuple[Lookup, DnsResolver]] = field(
+        default_factory=dict[DnsTarget, "tuple[Lookup, DnsResolver]"]
+    )
+
+
+_PARENTS: list[_Shared] = []
+"""What a forked child has of its parent's: collected, it would close what the parent uses."""
 
 
 class NamingContext:
@@ -131,11 +150,7 @@ class NamingContext:
         self._context = context
         self.family: Literal["IPv4", "IPv6"] | None = family
         self._fold_above = fold_above
-        self._watches: Watches | None = None
-        self._services: ClusterServices | None = None
-        self._dns: dict[DnsTarget, tuple[Lookup, DnsResolver]] = {}
-        self._cluster: ClusterClient | None = None
-        self._opening = asyncio.Lock()
+        self._shared = _Shared()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -172,26 +187,29 @@ class NamingContext:
         Raises:
             ConfigError: no credentials were found, or they cannot be used.
         """
-        async with self._opening:
+        here = self._here()
+        async with here.opening:
             if self._closed:
                 raise ConfigError("this naming context is closed; open a new one")
-            if self._cluster is None:
-                self._cluster = await self._open_cluster()
-            return self._cluster
+            if here.cluster is None:
+                here.cluster = await self._open_cluster()
+            return here.cluster
 
     @property
     def source(self) -> str:
         """Where the credentials come from, for messages; empty before they were needed."""
-        return "" if self._cluster is None else self._cluster.access.source
+        cluster = self._here().cluster
+        return "" if cluster is None else cluster.access.source
 
     def watches(self) -> Watches:
         """The watches that the Kubernetes targets share."""
-        if self._watches is None:
+        here = self._here()
+        if here.watches is None:
             # It loads the HTTP client.
             from kubbo.naming.kubernetes.watches import Watches  # noqa: PLC0415
 
-            self._watches = Watches(rng=self.rng, clock=self.clock, fold_above=self._fold_above)
-        return self._watches
+            here.watches = Watches(rng=self.rng, clock=self.clock, fold_above=self._fold_above)
+        return here.watches
 
     def dns(self, target: DnsTarget) -> tuple[Lookup, DnsResolver]:
         """The one lookup of a target and its resolver, which all references to it share.
@@ -199,7 +217,8 @@ class NamingContext:
         Raises:
             ConfigError: a name server of the context is no address.
         """
-        if target not in self._dns:
+        here = self._here()
+        if target not in here.dns:
             # These load dnspython.
             from kubbo.naming.dns.lookup import Lookup  # noqa: PLC0415
             from kubbo.naming.dns.resolver import DnsResolver  # noqa: PLC0415
@@ -211,30 +230,39 @@ class NamingContext:
                 family=self.family,
             )
             resolver = DnsResolver(target, look, rng=self.rng, clock=self.clock)
-            self._dns[target] = look, resolver
-        return self._dns[target]
+            here.dns[target] = look, resolver
+        return here.dns[target]
 
     def services(self) -> ClusterServices:
         """The Services of the cluster, as all mappings of service keys see them."""
-        if self._services is None:
+        here = self._here()
+        if here.services is None:
             # It loads the HTTP client.
             from kubbo.naming.kubernetes.services import ClusterServices  # noqa: PLC0415
 
-            self._services = ClusterServices(
+            here.services = ClusterServices(
                 self.cluster,
                 namespace=self.namespace,
                 others=self.namespaces,
                 clock=self.clock,
             )
-        return self._services
+        return here.services
 
     async def aclose(self) -> None:
         """Close the client. Resolvers that still watch find it closed."""
-        async with self._opening:
+        here = self._here()
+        async with here.opening:
             self._closed = True
-            cluster, self._cluster = self._cluster, None
+            cluster, here.cluster = here.cluster, None
             if cluster is not None:
                 await cluster.aclose()
+
+    def _here(self) -> _Shared:
+        """What this process shares, made anew after a fork."""
+        if self._shared.pid != os.getpid():
+            _PARENTS.append(self._shared)
+            self._shared = _Shared()
+        return self._shared
 
     async def _open_cluster(self) -> ClusterClient:
         # Imported by the first who needs them: 0.2 s of CPU that others don't spend.

@@ -254,6 +254,26 @@ def test_a_hint_of_any_reference_makes_all_look_again() -> None:
     run(main(), loop=SimLoop())
 
 
+def test_another_loop_watches_later() -> None:
+    """A context may outlive the loop in which it was used first."""
+    look = Look(found("10.0.0.1", ttl=0.0))
+    resolver = DnsResolver(DnsTarget(NAME, 1), look, rng=random.Random(1))
+
+    async def watched(lookups: int) -> None:
+        watches = [asyncio.create_task(resolver.watch(lambda _: None)) for _ in range(2)]
+        async with asyncio.timeout(30):
+            while len(look.at) < lookups:  # noqa: ASYNC110 - of a fake
+                await asyncio.sleep(0.01)
+        for watch in watches:
+            watch.cancel()
+        assert {type(end) for end in await asyncio.gather(*watches, return_exceptions=True)} == {
+            asyncio.CancelledError
+        }
+
+    for lookups in (1, 2):
+        asyncio.run(watched(lookups))
+
+
 async def test_references_of_one_context_share_the_questions() -> None:
     """Five watches of one target: one lookup at the start, and all have its answer."""
     async with NameServer({f"{NAME} A": records("10.0.0.1")}) as server:

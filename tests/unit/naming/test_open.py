@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -11,8 +14,8 @@ from tests.unit.naming.nameserver import SERVFAIL, NameServer, Reply
 
 from kubbo.naming.open import NamingContext, open_resolver
 from kubbo.naming.resolution import Failed, Members, Resolution
-from kubbo.naming.snapshot import SnapshotResolver
 from kubbo.naming.target import parse_target
+from kubbo.testing import check_resolver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,9 +46,13 @@ async def test_snapshots_of_kubernetes_are_of_one_family(kubeconfig: Path, tmp_p
         async with NamingContext(
             kubeconfig=kubeconfig, environ={}, snapshot_directory=tmp_path, family=family
         ) as context:
-            resolver = open_resolver(parse_target("kubernetes:///greeter.shop:dubbo"), context)
-            assert isinstance(resolver, SnapshotResolver)
-            return (await resolver._open_file()).path.name
+            published = await check_resolver(
+                lambda: open_resolver(parse_target("kubernetes:///greeter.shop:dubbo"), context),
+                until=lambda said: isinstance(said, Failed),
+            )
+        assert isinstance(published[-1], Failed)
+        (file,) = re.findall(r"\w+\.snapshot", str(published[-1].steps))  # that is not there
+        return file
 
     assert await name(None) == await name("IPv4")
     assert await name(None) != await name("IPv6")
@@ -83,3 +90,45 @@ async def test_snapshots_of_dns_are_of_one_family(tmp_path: Path) -> None:
         assert isinstance(read, Members)
         assert read.stale_since is not None
         await started("IPv6", Failed)
+
+
+def test_a_forked_child_shares_nothing() -> None:
+    """The parent's watches go on in the parent alone; a child with the same context has its own,
+    of DNS and of the API server, and does not wait for those."""
+    script = """
+import asyncio, os
+from kubbo.naming import NamingContext, open_resolver, parse_target
+context = NamingContext(nameservers=["127.0.0.1:1"], environ={})
+resolver = lambda: open_resolver(parse_target("dns:///greeter.:1"), context)
+async def said():
+    seen = asyncio.Queue()
+    watch = asyncio.create_task(resolver().watch(seen.put_nowait))
+    found = [type(await seen.get()).__name__ for _ in range(2)]
+    return watch, found
+async def main():
+    watch, found = await said()
+    watches, services = context.watches(), context.services()
+    child = os.fork()
+    if child == 0:
+        asyncio.events._set_running_loop(None)
+        _, found = asyncio.new_event_loop().run_until_complete(said())
+        mine = context.watches() is not watches and context.services() is not services
+        os._exit(7 if mine and found == ["Pending", "Failed"] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert context.watches() is watches
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    print(found)
+asyncio.run(main())
+"""
+    # From 3.12 on Python warns of any fork beside threads; here it is what is under test.
+    warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    done = subprocess.run(
+        [sys.executable, *warnings, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['Pending', 'Failed']\n"

@@ -91,6 +91,8 @@ class DnsResolver:
             self._view = View(str(self._target), rng=self._rng, now=now)
         elif not self._watchers:
             self._view.begin(now)
+            # Those watchers may have been of a loop that has ended.
+            self._asking, self._woken = asyncio.Lock(), asyncio.Event()
         return self._view
 
     async def _ask(self, view: View) -> None:
