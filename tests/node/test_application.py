@@ -181,6 +181,28 @@ def test_a_rolling_update_loses_no_call(
     )
 
 
+def test_a_consumer_without_permission_goes_on_by_dns(application: Application) -> None:
+    """Its RoleBinding is deleted, and it is begun anew: the targets are plain, and calls go by the
+    cluster's DNS, which a pod knows."""
+    bindings = application.kubectl("get", "rolebindings", "-o", "json")
+    application.kubectl("delete", "rolebindings", "--all")
+    try:
+        application.kubectl("rollout", "restart", "deployment/consumer")
+        eventually(
+            lambda: application.rolled_out("consumer") and len(application.pods("consumer")) == 1,
+            "another consumer runs",
+            within=90,
+        )
+        after = application.after(200)
+        assert after["failures"] == []
+        assert {answer.partition(" ")[0] for answer in after["answers"]} == {"python", "java"}
+        log = application.kubectl("logs", "deployment/consumer")
+        assert "dns:///greeter.shop.svc.cluster.local.:dubbo is used now" in log
+        assert "403" in log
+    finally:
+        application.kubectl("apply", "-f", "-", text=bindings)
+
+
 def test_a_frozen_node_costs_what_was_in_flight_on_it(
     application: Application, cluster: Cluster, tried: Callable[[str, int], None]
 ) -> None:

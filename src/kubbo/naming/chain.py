@@ -62,6 +62,8 @@ class Failover:
             it is taken back only when the current one fails.
         believe_absent: whether a healthy source that says "nobody" is believed. False goes on
             to the next source, as if it could not answer.
+        default_chain: whether a target that names one Kubernetes Service goes on at all, to
+            what a pod knows besides; see `fallback`.
 
     Raises:
         ConfigError: a number is negative or none.
@@ -71,6 +73,7 @@ class Failover:
     patience: float = 3.0
     hold: float = 10.0
     believe_absent: bool = True
+    default_chain: bool = True
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -137,6 +140,23 @@ class Chain:
             source.lost_at = now
             source.kept = before if isinstance(before, Absent) else None
         self._update(now)
+
+    def why(self, number: int) -> str:
+        """Why the sources before this one are not used, in a line for a person."""
+        reasons: list[str] = []
+        for source in self._sources[:number]:
+            match source.said:
+                case Failed(error):
+                    reasons.append(f"{source.name}: {str(error).partition(chr(10))[0]}")
+                case Members(stale_since=None):
+                    pass
+                case Members():
+                    reasons.append(f"{source.name} has only its last members")
+                case Absent(reason):
+                    reasons.append(f"{source.name}: {reason.partition(chr(10))[0]}")
+                case Pending():
+                    reasons.append(f"{source.name} says nothing")
+        return "; ".join(reasons)
 
     def life(self, number: int) -> int:
         """How often a source was started, itself included: a new life needs a new watch."""

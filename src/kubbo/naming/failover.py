@@ -58,7 +58,7 @@ class FailoverResolver:
         def tell() -> None:
             nonlocal told
             if chain.current != self._current:
-                self._log_switch(chain.current)
+                self._log_switch(chain)
                 self._current = chain.current
             if not _same(chain.published, told):
                 told = chain.published
@@ -99,12 +99,15 @@ class FailoverResolver:
                 task.cancel()
             await asyncio.gather(*(task for _, task in running.values()), return_exceptions=True)
 
-    def _log_switch(self, number: int | None) -> None:
+    def _log_switch(self, chain: Chain) -> None:
+        number = chain.current
         if number is None or (number == 0 and self._current is None):
             return
         name = self._sources[number][0]
         if self._current is None or number > self._current:
-            _log.warning("%s is used now; the sources before it cannot answer", name)
+            _log.warning(
+                "%s is used now; the sources before it cannot answer: %s", name, chain.why(number)
+            )
         else:
             _log.info("%s is used again", name)
 

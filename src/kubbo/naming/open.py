@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from kubbo.errors import ConfigError
 from kubbo.naming.chain import Failover
+from kubbo.naming.fallback import FallbackResolver, in_pod
+from kubbo.naming.lasting import LastingResolver
 from kubbo.naming.static import StaticResolver
 from kubbo.naming.target import (
     DnsTarget,
@@ -109,8 +111,8 @@ class NamingContext:
             environ: see above.
             nameservers: asked instead of those of `resolv_conf`; `ADDRESS` or `ADDRESS:PORT`.
             resolv_conf: where name servers, search domains and ndots are read.
-            failover: when `A | B` goes on and comes back; a mapping has one for each target
-                that is not to have the default, by the target's text.
+            failover: when `A | B`, or a Kubernetes target in a pod, goes on and comes back; a
+                mapping has one for each target that is not to have the default, by its text.
             snapshot_directory: see above; without it, `KUBBO_SNAPSHOT_DIR` of the environment.
             snapshot_age: seconds after which a snapshot is too old to be used.
             fold_above: Services of one namespace that have a watch each; when there are more,
@@ -167,6 +169,11 @@ class NamingContext:
     def failover(self, target: Target) -> Failover:
         """When a failover target goes on, and when it comes back."""
         return self._failover_of.get(str(target), self._failover)
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether it is a pod's own cluster that is asked: see `fallback`."""
+        return not self._kubeconfig and not self._context and in_pod(self.environ)
 
     def configure(self, references: Mapping[str, str]) -> None:
         """Take other targets by service key; they win over those that were given to the context.
@@ -278,12 +285,12 @@ class NamingContext:
         return ClusterClient(access)
 
 
-def _chain(text: str) -> FailoverTarget:
+def _chain(text: str) -> FailoverTarget | KubernetesTarget:
     target = parse_target(text)
-    if not isinstance(target, FailoverTarget):
+    if not isinstance(target, FailoverTarget | KubernetesTarget):
         raise ConfigError(
             f"the failover options for {text!r} do nothing: this is one source. They are for the "
-            "whole text of a target with several, like 'A | B'"
+            "whole text of a target with several, like 'A | B', or of one Kubernetes Service"
         )
     return target
 
@@ -301,24 +308,49 @@ def open_resolver(
     """
     match target:
         case KubernetesTarget():
-            return _open_kubernetes(target, context, protocol)
-        case DnsTarget():
-            return _open_dns(target, context)
-        case StaticTarget():
-            return StaticResolver(target)
+            options = context.failover(target)
+            first = _open_source(target, context, protocol)
+            if not (options.default_chain and context.in_pod):
+                return first
+            return FallbackResolver(
+                target,
+                first,
+                lambda one: _open_source(one, context, protocol),
+                protocol=protocol,
+                namespace=context.namespace,
+                resolv_conf=context.resolv_conf,
+                environ=context.environ,
+                options=options,
+                clock=context.clock,
+            )
         case FailoverTarget():
             from kubbo.naming.failover import FailoverResolver  # noqa: PLC0415 - few need it
 
             return FailoverResolver(
-                [
-                    (str(one), open_resolver(one, context, protocol=protocol))
-                    for one in target.targets
-                ],
+                [(str(one), _open_source(one, context, protocol)) for one in target.targets],
                 context.failover(target),
                 clock=context.clock,
             )
         case _:
+            return _open_source(target, context, protocol)
+
+
+def _open_source(
+    target: KubernetesTarget | DnsTarget | StaticTarget,
+    context: NamingContext,
+    protocol: Literal["dubbo", "tri"],
+) -> Resolver:
+    """The resolver of one source, which is begun again should it raise."""
+    match target:
+        case KubernetesTarget():
+            resolver = _open_kubernetes(target, context, protocol)
+        case DnsTarget():
+            resolver = _open_dns(target, context)
+        case StaticTarget():
+            return StaticResolver(target)
+        case _:
             assert_never(target)
+    return LastingResolver(resolver, rng=context.rng, clock=context.clock)
 
 
 def asked_by(target: Target | None, context: NamingContext) -> str:

@@ -159,7 +159,7 @@ async def test_switches_are_logged(caplog: pytest.LogCaptureFixture) -> None:
         first.say(A)
         await chain.hosts()
     assert [record.message for record in caplog.records] == [
-        "source 1 is used now; the sources before it cannot answer",
+        "source 1 is used now; the sources before it cannot answer: source 0: refused",
         "source 0 is used again",
     ]
 
@@ -224,7 +224,7 @@ def test_options_for_one_target() -> None:
     with pytest.raises(TargetError):
         NamingContext(environ={}, failover={"greeter": special})
     with pytest.raises(ConfigError, match="do nothing: this is one source"):
-        NamingContext(environ={}, failover={"kubernetes:///a.shop:dubbo": special})
+        NamingContext(environ={}, failover={"static:///10.0.0.1:1": special})
 
 
 def test_options_for_all_targets() -> None:
