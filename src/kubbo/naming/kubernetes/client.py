@@ -78,6 +78,7 @@ _CONNECT_TIMEOUT = 5.0
 _PROBE_TIMEOUT = 4.0  # a server that starts takes connections, and answers seconds later
 _LIST_TIMEOUT = 30.0
 _GET_TIMEOUT = 5.0
+_IDENTIFY_TIMEOUT = 90.0  # longer than an exec plugin's own minute: for files that hang
 _OPEN_TIMEOUT = 30.0  # for the head of a watch's answer
 _OPEN_INITIAL_TIMEOUT = 7.0  # likewise, with initial events: else a list is to follow within 10 s
 MAX_LIST_BYTES = 64 << 20  # ten times the list of 20,000 endpoints; also of an unpaged one
@@ -364,21 +365,20 @@ class ClusterClient:
         access = self.access
         headers: list[tuple[str, str]] = []
         credential = Credential()
+        secure: ssl.SSLContext | bool = True
         try:
-            if not anonymous:
-                credential = await access.identity.credential()
-                headers += access.impersonate
-            if credential.token:
-                headers.append(("Authorization", f"Bearer {credential.token}"))
-            if access.tls is None:
-                return _Identified(headers)
-            return _Identified(
-                headers,
-                secure=await access.tls.context(credential.certificate),
-                server_name=access.tls.server_name or None,
-            )
+            async with asyncio.timeout(_IDENTIFY_TIMEOUT):
+                if not anonymous:
+                    credential = await access.identity.credential()
+                    headers += access.impersonate
+                if access.tls is not None:
+                    secure = await access.tls.context(credential.certificate)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise self._unusable(error) from None
+        if credential.token:
+            headers.append(("Authorization", f"Bearer {credential.token}"))
+        server_name = access.tls.server_name if access.tls is not None else ""
+        return _Identified(headers, secure, server_name or None)
 
     @asynccontextmanager
     async def _request(
