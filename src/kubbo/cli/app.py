@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from kubbo.cli.outcome import Exit, exit_code, paragraph
+from kubbo.cli.outcome import Exit, exit_code, paragraph, printable
 from kubbo.cli.output import write_error
 from kubbo.errors import KubboError
 
@@ -59,12 +59,25 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        _quote_warnings()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told by `_end`
             ctx.exit(_end(error))
+
+
+def _quote_warnings() -> None:
+    """Escape what is logged where nobody has set logging up, as all else that goes to stderr."""
+    import logging  # noqa: PLC0415 - 10 ms that --help does without
+
+    class Printable(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record))
+
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Printable())
 
 
 def _end(error: BaseException) -> Exit:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -58,3 +60,16 @@ async def test_what_answers_in_place_of_a_provider_is_quoted():
     assert ended.exit_code == 3
     assert "\\x1b]0;owned\\x07" in ended.stderr
     assert "\x1b" not in ended.stderr
+
+
+def test_warnings_are_quoted_like_errors(tmp_path):
+    """What is logged where logging is not set up names files and servers, too."""
+    broken = tmp_path / "a\x1b[2J"
+    broken.write_text("", encoding="utf-8")
+    target = "kubernetes:///a | static:///127.0.0.1:1"
+    arguments = ["endpoints", target, "--kubeconfig", str(broken)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "kubbo", *arguments], capture_output=True, check=True, timeout=60
+    )
+    assert b"a\\x1b[2J" in ended.stderr
+    assert b"\x1b" not in ended.stdout + ended.stderr
