@@ -142,7 +142,7 @@ def by_api_before(said: Resolution) -> bool:
 def by_dns(said: Resolution) -> bool:
     """Members from DNS, and why not from the API server."""
     return isinstance(said, Members) and bool(
-        re.fullmatch(r"dns:///\S+, because kubernetes:///\S+ cannot answer", said.steps[0].note)
+        re.fullmatch(r"dns:///\S+, because kubernetes:///\S+ cannot answer.*", said.steps[0].note)
     )
 
 

@@ -103,6 +103,8 @@ class _Source:
     well_since: float | None = None
     lost_at: float | None = None
     kept: Absent | None = None
+    reason: str = ""
+    """Why it could not answer when it failed last, as the rest of a sentence."""
     life: int = 0
 
 
@@ -129,6 +131,8 @@ class Chain:
         if source.started is None:
             return
         before, source.said = source.said, said
+        if isinstance(said, Failed):
+            source.reason = f": {str(said.error).partition(chr(10))[0]}"
         if not isinstance(said, Pending | Failed):
             source.kept = None
         if self._health(source) is _Health.ANSWERS:
@@ -143,19 +147,7 @@ class Chain:
 
     def why(self, number: int) -> str:
         """Why the sources before this one are not used, in a line for a person."""
-        reasons: list[str] = []
-        for source in self._sources[:number]:
-            match source.said:
-                case Failed(error):
-                    reasons.append(f"{source.name}: {str(error).partition(chr(10))[0]}")
-                case Members(stale_since=None):
-                    pass
-                case Members():
-                    reasons.append(f"{source.name} has only its last members")
-                case Absent(reason):
-                    reasons.append(f"{source.name}: {reason.partition(chr(10))[0]}")
-                case Pending():
-                    reasons.append(f"{source.name} says nothing")
+        reasons = (f"{one.name} cannot answer{one.reason}" for one in self._sources[:number])
         return "; ".join(reasons)
 
     def life(self, number: int) -> int:
@@ -291,9 +283,8 @@ class Chain:
         """A resolution whose funnel begins with why it is not the first source's."""
         if isinstance(said, Pending):
             return said
-        passed = ", ".join(source.name for source in self._sources[:number])
         used = self._sources[number].name
-        step = Step("naming", None, f"{used}, because {passed} cannot answer")
+        step = Step("naming", None, f"{used}, because {self.why(number)}")
         rest = tuple(one for one in said.steps if one.name != "naming")
         return replace(said, steps=(step, *rest))
 

@@ -105,9 +105,7 @@ class FailoverResolver:
             return
         name = self._sources[number][0]
         if self._current is None or number > self._current:
-            _log.warning(
-                "%s is used now; the sources before it cannot answer: %s", name, chain.why(number)
-            )
+            _log.warning("%s is used now: %s", name, chain.why(number))
         else:
             _log.info("%s is used again", name)
 
