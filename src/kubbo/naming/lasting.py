@@ -35,6 +35,9 @@ class LastingResolver:
     """Watches the resolver inside again when its `watch` raises.
 
     What is raised on purpose, a KubboError, goes through: the watch cannot be had.
+
+    Attributes:
+        inside: that resolver.
     """
 
     def __init__(
@@ -44,16 +47,16 @@ class LastingResolver:
         rng: random.Random,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._inside = inside
+        self.inside = inside
         self._rng = rng
         self._clock = clock
 
     def __repr__(self) -> str:
-        return repr(self._inside)
+        return repr(self.inside)
 
     def refresh(self) -> None:
         """Pass a hint on."""
-        hint_refresh(self._inside)
+        hint_refresh(self.inside)
 
     async def watch(self, publish: Publish, /) -> None:
         """Publish until cancelled, or until the resolver inside has said its last word."""
@@ -73,11 +76,11 @@ class LastingResolver:
         while True:
             began = now()
             try:
-                await self._inside.watch(receive)
+                await self.inside.watch(receive)
             except KubboError:
                 raise
             except Exception as error:  # noqa: BLE001 - logged, and it is begun again
-                _log.exception("%r failed, which is a bug; it is begun again", self._inside)
+                _log.exception("%r failed, which is a bug; it is begun again", self.inside)
                 if isinstance(last, Members):
                     since = now() if last.stale_since is None else last.stale_since
                     last = held = replace(last, stale_since=since)

@@ -29,6 +29,7 @@ from kubbo.naming import (
 )
 from kubbo.naming.kubernetes.resolver import KubernetesResolver, SourceError
 from kubbo.naming.kubernetes.roles import Subject, finding
+from kubbo.naming.lasting import LastingResolver
 from kubbo.naming.mapped import map_in_context
 from kubbo.sim.apiserver import Answer, ApiServer, Cut, Rule
 
@@ -297,9 +298,11 @@ async def test_an_expired_watch_is_healed_by_a_list(
     service(server)
     slices(server, "10.0.0.1")
     slices(server, "10.0.0.2", name="two")
-    resolver = opened(context)
+    lasting = opened(context)
+    assert isinstance(lasting, LastingResolver)
+    resolver = lasting.inside
     assert isinstance(resolver, KubernetesResolver)
-    async with watching(resolver) as published:
+    async with watching(lasting) as published:
         await published.members("10.0.0.1", "10.0.0.2")
         await server.stop(abrupt=True)
         server.store.delete("endpointslices", "greeter-two", namespace=SHOP)
@@ -313,9 +316,11 @@ async def test_half_a_line_at_the_end_is_dropped(server: ApiServer, context: Nam
     service(server)
     slices(server, "10.0.0.1")
     server.faults.add(Cut(200), verb="watch", resource="endpointslices")
-    resolver = opened(context)
+    lasting = opened(context)
+    assert isinstance(lasting, LastingResolver)
+    resolver = lasting.inside
     assert isinstance(resolver, KubernetesResolver)
-    async with watching(resolver) as published:
+    async with watching(lasting) as published:
         await published.members("10.0.0.1")
         slices(server, "10.0.0.2", name="two")
         await published.members("10.0.0.1", "10.0.0.2")

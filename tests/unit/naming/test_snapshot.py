@@ -429,6 +429,5 @@ def test_where_snapshots_are(tmp_path: Path) -> None:
         environ={"KUBBO_SNAPSHOT_DIR": "/nowhere"}, snapshot_directory=str(tmp_path)
     )
     assert both.snapshot_directory == tmp_path
-    assert isinstance(open_resolver(parse_target(TARGET), named), SnapshotResolver)
-    assert isinstance(open_resolver(parse_target("dns:///greeter:1"), named), SnapshotResolver)
-    assert not isinstance(open_resolver(parse_target("static:///h:1"), named), SnapshotResolver)
+    for target, keeps in ((TARGET, True), ("dns:///greeter:1", True), ("static:///h:1", False)):
+        assert ("SnapshotResolver" in repr(open_resolver(parse_target(target), named))) is keeps
