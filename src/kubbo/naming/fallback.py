@@ -10,6 +10,11 @@ asked of anybody, and with another cluster's credentials it would be another Ser
 
 DNS and the ClusterIP know Services, and not their pods' ports. A target that leaves the port out
 goes on to the port named like its protocol; one that says a number, to that number.
+
+Unlike somebody who writes a chain, nobody has said that the others are as good. The ClusterIP is
+one address, behind which all balancing is the cluster's; and while an API server is away, to be
+upgraded say, next to nothing moves, for the controllers are without it too. So members that are
+known are kept for five minutes before the next source is asked.
 """
 
 from __future__ import annotations
@@ -19,9 +24,10 @@ import ipaddress
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kubbo.model import Endpoint
+from kubbo.naming.chain import Failover
 from kubbo.naming.resolution import hint_refresh
 from kubbo.naming.static import StaticResolver
 from kubbo.naming.target import DnsTarget, KubernetesTarget, StaticTarget
@@ -29,10 +35,12 @@ from kubbo.naming.target import DnsTarget, KubernetesTarget, StaticTarget
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kubbo.naming.chain import Failover
     from kubbo.naming.resolution import Publish, Resolver
 
-__all__ = ["FallbackResolver", "in_pod", "sources_after"]
+__all__ = ["PATIENT", "FallbackResolver", "in_pod", "sources_after"]
+
+PATIENT: Final = Failover(grace=300.0)
+"""When the default chain goes on, where nobody said otherwise."""
 
 _MOST_BYTES = 64 << 10  # of a resolv.conf
 

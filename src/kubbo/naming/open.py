@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from kubbo.errors import ConfigError
 from kubbo.naming.chain import Failover
-from kubbo.naming.fallback import FallbackResolver, in_pod
+from kubbo.naming.fallback import PATIENT, FallbackResolver, in_pod
 from kubbo.naming.lasting import LastingResolver
 from kubbo.naming.static import StaticResolver
 from kubbo.naming.target import (
@@ -112,7 +112,7 @@ class NamingContext:
             nameservers: asked instead of those of `resolv_conf`; `ADDRESS` or `ADDRESS:PORT`.
             resolv_conf: where name servers, search domains and ndots are read.
             failover: when `A | B`, or a Kubernetes target in a pod, goes on and comes back; a
-                mapping has one for each target that is not to have the default, by its text.
+                mapping has one for each target that is not to have the defaults, by its text.
             snapshot_directory: see above; without it, `KUBBO_SNAPSHOT_DIR` of the environment.
             snapshot_age: seconds after which a snapshot is too old to be used.
             fold_above: Services of one namespace that have a watch each; when there are more,
@@ -142,7 +142,7 @@ class NamingContext:
         given = snapshot_directory or self.environ.get(SNAPSHOT_VARIABLE) or None
         self.snapshot_directory = None if given is None else Path(given).expanduser()
         self.snapshot_age = snapshot_age
-        self._failover = failover if isinstance(failover, Failover) else Failover()
+        self._failover = failover if isinstance(failover, Failover) else None
         self._failover_of = (
             {str(_chain(text)): one for text, one in failover.items()}
             if isinstance(failover, Mapping)
@@ -168,7 +168,10 @@ class NamingContext:
 
     def failover(self, target: Target) -> Failover:
         """When a failover target goes on, and when it comes back."""
-        return self._failover_of.get(str(target), self._failover)
+        given = self._failover_of.get(str(target), self._failover)
+        if given is not None:
+            return given
+        return PATIENT if isinstance(target, KubernetesTarget) else Failover()
 
     @property
     def in_pod(self) -> bool:

@@ -248,6 +248,18 @@ def test_a_plain_target_has_the_default_chain_in_a_pod(context: NamingContext, c
     assert isinstance(open_resolver(TARGET, context), FallbackResolver) is chained
 
 
+def test_members_that_are_known_are_kept_longer_than_in_a_chain_that_is_written_out():
+    """Unless somebody said when to go on, for all targets or for this one."""
+    chain = parse_target(f"{TARGET} | static:///10.0.0.1:1")
+    special = Failover(grace=7.0)
+    assert NamingContext(environ=POD).failover(TARGET).grace == 300.0
+    assert NamingContext(environ=POD).failover(chain).grace == 30.0
+    assert NamingContext(environ=POD, failover=special).failover(TARGET) is special
+    one = NamingContext(environ=POD, failover={str(chain): special})
+    assert one.failover(chain) is special
+    assert one.failover(TARGET).grace == 300.0
+
+
 def test_a_chain_that_is_written_out_is_all_there_is():
     """Who lists the sources gets these."""
     context = NamingContext(environ=POD)
