@@ -144,7 +144,7 @@ class Watcher:
 
     @property
     def counters(self) -> Counters:
-        counters: Counters = self._resolver.reflector.counters
+        counters: Counters = self._resolver.inside.reflector.counters
         return counters
 
     async def sees(self, truth: Truth) -> Members:

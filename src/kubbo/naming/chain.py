@@ -285,8 +285,10 @@ class Chain:
             return said
         used = self._sources[number].name
         step = Step("naming", None, f"{used}, because {self.why(number)}")
-        rest = tuple(one for one in said.steps if one.name != "naming")
-        return replace(said, steps=(step, *rest))
+        steps = (step, *(one for one in said.steps if one.name != "naming"))
+        if isinstance(said, Absent):  # who is told of nobody may wonder why that one was asked
+            return replace(said, reason=f"{self.why(number)}; {used}: {said.reason}", steps=steps)
+        return replace(said, steps=steps)
 
 
 def _shown(source: _Source) -> Resolution:

@@ -204,12 +204,16 @@ def test_an_absent_of_a_later_source_takes_no_members_away() -> None:
 
 
 def test_an_absent_of_a_later_source_is_believed_at_a_cold_start() -> None:
-    """The first target that can answer wins; where nothing is known, that is an answer."""
+    """The first target that can answer wins; where nothing is known, that is an answer. It says
+    why nobody else's is given."""
     made = chain()
     made.receive(API, failed(), 0.1)
     made.receive(DNS, ABSENT, 0.2)
     assert isinstance(made.published, Absent)
-    assert made.published.reason == ABSENT.reason
+    assert made.published.reason == (
+        "kubernetes:///greeter.shop cannot answer: connection refused; "
+        f"dns:///greeter.shop:dubbo: {ABSENT.reason}"
+    )
     assert made.wanted == 2
 
 
