@@ -112,6 +112,22 @@ def test_another_seed_gives_another_trace():
     assert len(traces) == 2
 
 
+def test_a_world_may_end_while_its_replica_is_behind():
+    """Seed 96 of a million faults: what was to reach the replica later leaves no timer."""
+    loop = SimLoop()
+
+    async def main() -> int:
+        async with World(loop, "behind", services=1, consumers=0) as world:
+            before = world.replica_store.version
+            world.set_lag(10.0)
+            world.churn.step()
+            await world.controller.settled()
+            assert world.store.version > before
+            return world.replica_store.version - before
+
+    assert run(main(), loop=loop) == 0
+
+
 def test_a_server_that_ends_every_watch_early_is_not_asked_too_often():
     """Every watch ends cleanly after 1.1 s, for twenty minutes: the budget of requests holds."""
     loop = SimLoop()

@@ -191,6 +191,7 @@ class World:
         )
         self.controller = EndpointSliceController(self.store)
         self._behind: deque[tuple[float, Change]] = deque()
+        self._catching_up: deque[asyncio.TimerHandle] = deque()
         self.snapshots_judged = 0
         self._requests: dict[tuple[str, float, bool], deque[float]] = {}
         self._digest = hashlib.sha256()
@@ -240,6 +241,8 @@ class World:
         for consumer in self.consumers:
             await consumer.aclose()
         self._unsubscribe()
+        for timer in self._catching_up:
+            timer.cancel()
         self.truth.close()
         await self.controller.__aexit__(None, None, None)
         await self.replica.stop(abrupt=True)
@@ -347,9 +350,11 @@ class World:
             self.replica_store.apply(change)
             return
         self._behind.append((self.loop.time() + self.lag, change))
-        self.loop.call_later(self.lag, self._catch_up)
+        self._catching_up.append(self.loop.call_later(self.lag, self._catch_up))
 
     def _catch_up(self) -> None:
+        while self._catching_up and self._catching_up[0].when() <= self.loop.time():
+            self._catching_up.popleft()
         while self._behind and self._behind[0][0] <= self.loop.time():
             self.replica_store.apply(self._behind.popleft()[1])
 
